@@ -1,0 +1,22 @@
+/**
+ * What all commands share: `--json`, and errors that reach `main` as they are.
+ */
+import { Command, Flags } from '@oclif/core';
+
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+
+  /** `main` reports errors, in text and in JSON alike. */
+  protected override async catch(error: unknown): Promise<never> {
+    throw error;
+  }
+}
+
+export const setFlag = Flags.string({
+  multiple: true,
+  helpValue: 'a.b=value',
+  description: 'Overrides a field of the job file, named by its path below `spec`. May be given more than once.',
+});
+
+/** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
+export const program = process.env.npm_execpath || import.meta.url.includes('/cli/base.ts') ? 'npx segfleet' : 'segfleet';

@@ -1,0 +1,38 @@
+import { Args, Flags } from '@oclif/core';
+import { BaseCommand } from '../base.ts';
+
+export default class Predict extends BaseCommand {
+  static override summary = 'Segment images with the weights of a run.';
+  static override description =
+    'Writes one mask an image, PNG at the size of the image: 0 and 255, or the labels where there are several classes.';
+  static override examples = ['<%= config.bin %> predict runs/nuclei image.png folder/ --out predictions --probabilities'];
+  static override strict = false;
+  static override args = {
+    run: Args.string({ required: true, description: 'The run folder.' }),
+    images: Args.string({ required: true, description: 'Image files and folders of images.' }),
+  };
+  static override flags = {
+    out: Flags.string({ default: 'predictions', description: 'Folder for the masks.' }),
+    select: Flags.option({
+      options: ['best', 'last'] as const,
+      default: 'best' as const,
+      description: 'Weights of the best epoch or of the last.',
+    })(),
+    probabilities: Flags.boolean({ description: 'Also write probability maps (16-bit PNG).' }),
+  };
+
+  async run() {
+    const { argv, flags } = await this.parse(Predict);
+    const [run, ...inputs] = argv as string[];
+    const { preloadTensorFlow } = await import('../../trainer/engine/native.ts');
+    void preloadTensorFlow();
+    const { predict } = await import('../../trainer/predict.ts');
+    const { percent } = await import('../render/text.ts');
+    const images = [];
+    for await (const result of predict(run, inputs, flags)) {
+      this.log(`${result.image} -> ${result.mask}  foreground ${percent(result.foreground)}`);
+      images.push(result);
+    }
+    return { images };
+  }
+}

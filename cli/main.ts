@@ -1,0 +1,52 @@
+/**
+ * The command line: finds the command, runs it, and turns whatever it throws into one sentence and an exit code.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Config, run } from '@oclif/core';
+import { closest, distance } from 'fastest-levenshtein';
+import { commands } from './commands.ts';
+import { reportError } from './errors.ts';
+
+const built = import.meta.url.includes('/dist/');
+const root = dirname(fileURLToPath(new URL(built ? '../' : './', import.meta.url)));
+
+/** What oclif would read from package.json; the command catalogue differs between a checkout and what is published. */
+function packageFile() {
+  const pjson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
+  return {
+    ...pjson,
+    oclif: {
+      bin: 'segfleet',
+      dirname: 'segfleet',
+      topicSeparator: ' ',
+      commands: { strategy: 'explicit', target: built ? './dist/cli/commands.js' : './cli/commands.ts', identifier: 'commands' },
+      topics: { losses: { description: 'The loss functions: what each computes, and its value and gradient on given numbers.' } },
+    },
+  };
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is not an error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    await run([...argv], { root, pjson: packageFile() } as Partial<Config> & { root: string });
+  } catch (error) {
+    reportError(withSuggestion(error, argv), argv.includes('--json'));
+  }
+}
+
+function withSuggestion(error: unknown, argv: readonly string[]): unknown {
+  if (!(error instanceof Error) || !/^command .* not found$/i.test(error.message)) return error;
+  const words = argv.filter(word => !word.startsWith('-'));
+  const known = Object.keys(commands).map(id => id.replaceAll(':', ' '));
+  const given = words.slice(0, 2).join(' ');
+  const near = [given, words[0]].map(text => closest(text, known)).find((name, i) => distance(name, [given, words[0]][i]) <= 3);
+  return Object.assign(error, {
+    message: `there is no command ${given}; ${near ? `did you mean ${near}?` : `known are ${known.join(', ')}`}`,
+  });
+}

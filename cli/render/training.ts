@@ -1,0 +1,118 @@
+/**
+ * How a training run looks: one JSON line an event, a live block on a terminal, or one plain line an epoch.
+ */
+import { createLogUpdate } from 'log-update';
+import type { DoneEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '../../trainer/tracking/events.ts';
+import { duration, number, percent, progressBar, sparkline } from './text.ts';
+
+export interface TrainingViewOptions {
+  readonly json: boolean;
+  /** For next-command hints. */
+  readonly program: string;
+  readonly stdout?: NodeJS.WriteStream;
+}
+
+/** Step times are uneven (the first of a run, the last of an epoch): the estimate takes the middle of the last ones. */
+const numRecentSteps = 32;
+
+export class TrainingView {
+  readonly #options: TrainingViewOptions;
+  readonly #stdout: NodeJS.WriteStream;
+  readonly #live: ReturnType<typeof createLogUpdate> | undefined;
+  #start: StartEvent | undefined;
+  #epochs: EpochEvent[] = [];
+  #losses: number[] = [];
+  #secondsPerImage: number[] = [];
+
+  constructor(options: TrainingViewOptions) {
+    this.#options = options;
+    this.#stdout = options.stdout ?? process.stdout;
+    const isLive = !options.json && this.#stdout.isTTY && process.env.TERM !== 'dumb';
+    this.#live = isLive ? createLogUpdate(this.#stdout) : undefined;
+  }
+
+  show(event: TrainEvent): void {
+    if (this.#options.json) {
+      this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+      return;
+    }
+    switch (event.event) {
+      case 'start':
+        this.#start = event;
+        return this.#print(this.#header(event));
+      case 'step':
+        this.#losses.push(event.loss);
+        this.#secondsPerImage = [...this.#secondsPerImage, event.seconds / event.images].slice(-numRecentSteps);
+        return this.#live?.(this.#block(event));
+      case 'epoch':
+        this.#epochs.push(event);
+        return this.#print(this.#epochLine(event));
+      case 'checkpoint':
+        return;
+      case 'done':
+        return this.#print(this.#ending(event));
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** Leaves the cursor below what was written. */
+  close(): void {
+    this.#live?.done();
+  }
+
+  /** A line that stays, above the live block. */
+  #print(text: string): void {
+    this.#live?.clear();
+    this.#stdout.write(`${text}\n`);
+  }
+
+  #header(start: StartEvent): string {
+    const resumed = start.resumedAtStep === undefined ? '' : `, resumed at step ${start.resumedAtStep}`;
+    return [
+      `${start.name}: ${start.model} (${start.parameters.toLocaleString('en')} parameters), loss ${start.loss}${resumed}`,
+      `${start.trainingImages} training and ${start.validationImages} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps, batch ${start.batch}`,
+      `TensorFlow ${start.tensorflow} (${start.library}) on ${start.devices.join(', ')}, ${start.precision}, ${start.threads} threads`,
+    ].join('\n');
+  }
+
+  #block({ epoch, step, loss, logShare }: StepEvent): string {
+    const { epochs, stepsPerEpoch, trainingImages } = this.#start!;
+    const done = step / (epochs * stepsPerEpoch);
+    const sorted = [...this.#secondsPerImage].sort((a, b) => a - b);
+    const secondsPerImage = sorted[Math.floor(sorted.length / 2)];
+    const remaining = (1 - done) * epochs * trainingImages * secondsPerImage;
+    const last = this.#epochs.at(-1);
+    const ofEpoch = ((step - 1) % stepsPerEpoch) + 1;
+    return [
+      `${progressBar(done, 30)} epoch ${epoch}/${epochs}, step ${ofEpoch}/${stepsPerEpoch}   ${number(1 / secondsPerImage, 1)} images/s   ${duration(remaining)} left`,
+      `loss ${number(loss)} ${sparkline(this.#losses, 40)}${logShare === undefined ? '' : `   log branch ${percent(logShare, 0)}`}`,
+      last
+        ? `validation Jaccard ${number(last.validation.pooled.jaccard)} ${sparkline(this.#jaccards(), 40)}`
+        : 'validation follows the epoch',
+    ].join('\n');
+  }
+
+  #jaccards(): number[] {
+    return this.#epochs.map(({ validation }) => validation.pooled.jaccard);
+  }
+
+  #epochLine({ epoch, loss, logShare, validation, imagesPerSecond, seconds, isBest }: EpochEvent): string {
+    const log = logShare === undefined ? '' : `  log branch ${percent(logShare, 0)}`;
+    return `epoch ${epoch}/${this.#start!.epochs}  loss ${number(loss)}${log}  validation loss ${number(validation.loss)}  Jaccard ${number(validation.pooled.jaccard)}  ${number(imagesPerSecond, 1)} images/s  ${duration(seconds)}${isBest ? '  best' : ''}`;
+  }
+
+  #ending({ folder, best, bestEpoch, logShare, seconds, weightsDigest }: DoneEvent): string {
+    const { program } = this.#options;
+    return [
+      '',
+      `best epoch ${bestEpoch}: validation Jaccard ${number(best.pooled.jaccard)} (pooled), ${number(best.perImage.jaccard)} (mean per image), Dice ${number(best.pooled.dice)}, AUC ${number(best.auc.auc)}`,
+      ...(logShare === undefined ? [] : [`${percent(logShare)} of all steps were in the logarithmic branch`]),
+      `${duration(seconds)}; weights digest ${weightsDigest}`,
+      `run folder: ${folder} (curves/, overlays/, weights/, results.csv, run.json)`,
+      'next:',
+      `  ${program} evaluate ${folder}`,
+      `  ${program} predict ${folder} IMAGE... --out predictions`,
+    ].join('\n');
+  }
+}

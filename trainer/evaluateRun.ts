@@ -1,0 +1,71 @@
+/**
+ * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
+ */
+import { join, resolve } from 'node:path';
+import { findCases } from './data/cases.ts';
+import { splitCases } from './data/split.ts';
+import { CaseStore } from './data/store.ts';
+import { type Evaluation, evaluate } from './evaluate.ts';
+import { emptyMaskRule, metricNames } from './metrics/counts.ts';
+import { openRun } from './openRun.ts';
+import { renderChart } from './report/chart.ts';
+import { writeOverlays } from './report/run.ts';
+import { writeAtomically } from './storage/files.ts';
+import type { Selection } from './storage/runFolder.ts';
+
+export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
+  readonly run: string;
+  readonly select: Selection;
+  readonly data: string;
+  /** Which of its cases were taken. */
+  readonly part: 'validation' | 'all';
+  readonly convention: string;
+  /** Folder with scores.json, cases.csv, roc.svg and overlays/. */
+  readonly folder: string;
+}
+
+/** @param data another data set than the run's own, of which all cases are taken */
+export async function evaluateRun(path: string, { select, data }: { select: Selection; data?: string }): Promise<RunEvaluation> {
+  const { folder, job, program } = await openRun(path, select);
+  try {
+    const { spec } = job;
+    const cases = await findCases(data ?? resolve(path, spec.data.path));
+    const ids = cases.map(({ id }) => id);
+    const all = Array.from(cases.keys());
+    const indices = data ? all : splitCases(ids, { share: spec.data.split.validation, seed: spec.data.split.seed }).validation;
+    const store = new CaseStore(cases, program.options.image, spec.data);
+    const evaluation = await evaluate(program, store, indices, { batch: spec.training.batch });
+
+    const out = data ? join(folder.evaluation(select), 'other-data') : folder.evaluation(select);
+    const { height, width } = spec.data.size;
+    const result: RunEvaluation = {
+      run: path,
+      select,
+      data: data ?? spec.data.path,
+      part: data ? 'all' : 'validation',
+      scores: evaluation.scores,
+      perClass: evaluation.perClass,
+      convention: `at ${width}x${height} (width x height), probability above 0.5; pooled: counts of all images together; per image: mean over images; ${emptyMaskRule}`,
+      folder: out,
+    };
+    await writeAtomically(join(out, 'scores.json'), `${JSON.stringify(result, null, 2)}\n`);
+    const rows = evaluation.cases.map(({ id, metrics }) => [JSON.stringify(id), ...metricNames.map(name => metrics[name])].join(','));
+    await writeAtomically(join(out, 'cases.csv'), `${[['id', ...metricNames].join(','), ...rows].join('\n')}\n`);
+    const roc = evaluation.roc.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate] as const);
+    const area = evaluation.scores.auc.auc.toFixed(4);
+    const chart = renderChart({
+      title: `${job.metadata.name}: ROC, area ${area}`,
+      x: 'false positive rate',
+      y: 'true positive rate',
+      series: [{ name: job.spec.loss.name, points: roc }],
+      xDomain: [0, 1],
+      yDomain: [0, 1],
+      square: true,
+    });
+    await writeAtomically(join(out, 'roc.svg'), chart);
+    await writeOverlays(join(out, 'overlays'), { program, store, evaluation });
+    return result;
+  } finally {
+    await program.close();
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * `segfleet predict`: masks for images without truth, at the images' own size.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import sharp from 'sharp';
+import { imageExtensions } from './data/cases.ts';
+import { decodeImage, type Size } from './data/decode.ts';
+import { fromSystemError, SegfleetError } from './errors.ts';
+import { openRun } from './openRun.ts';
+import { writeAtomically } from './storage/files.ts';
+import type { Selection } from './storage/runFolder.ts';
+
+export interface PredictOptions {
+  readonly select: Selection;
+  readonly out: string;
+  /** Also write 16-bit probability maps, one a class. */
+  readonly probabilities?: boolean;
+}
+
+export interface PredictedImage {
+  readonly image: string;
+  readonly mask: string;
+  readonly probabilities: readonly string[];
+  /** Share of the pixels that are not background. */
+  readonly foreground: number;
+}
+
+/**
+ * @param inputs image files, and folders of them
+ * @yields one result an image, in order. Masks are 0 and 255; with several classes, the labels.
+ */
+export async function* predict(
+  run: string,
+  inputs: readonly string[],
+  { select, out, probabilities }: PredictOptions,
+): AsyncGenerator<PredictedImage> {
+  const images = await listImages(inputs);
+  const { program } = await openRun(run, select);
+  try {
+    const { image: shape, classes, exclusive } = program.options;
+    for (const image of images) {
+      const { pixels, original } = await decodeImage(image, shape, shape.channels);
+      const labels = new Uint8Array(shape.height * shape.width);
+      const { logits } = await program.predict({ count: 1, images: pixels, labels });
+      const maps = await Promise.all(probabilityMaps(logits, classes, exclusive).map(map => resizeMap(map, shape, original)));
+      const mask = decide(maps, exclusive);
+      const stem = basename(image, extname(image));
+      const write = async (name: string, data: Uint8Array | Uint16Array) => {
+        const file = join(out, name);
+        const raw = { width: original.width, height: original.height, channels: 1 as const };
+        await writeAtomically(
+          file,
+          await sharp(data, { raw })
+            .toColourspace(data instanceof Uint16Array ? 'grey16' : 'b-w')
+            .png()
+            .toBuffer(),
+        );
+        return file;
+      };
+      const shown = classes === 1 ? mask.map(label => label * 255) : mask;
+      const written = await write(`${stem}.png`, shown);
+      const probabilityFiles: string[] = [];
+      if (probabilities) {
+        for (const [c, map] of maps.entries())
+          probabilityFiles.push(await write(`${stem}.probability${classes === 1 ? '' : `-${c}`}.png`, map));
+      }
+      yield { image, mask: written, probabilities: probabilityFiles, foreground: mask.filter(label => label > 0).length / mask.length };
+    }
+  } finally {
+    await program.close();
+  }
+}
+
+async function listImages(inputs: readonly string[]): Promise<string[]> {
+  const images: string[] = [];
+  for (const input of inputs) {
+    const found = await stat(input).catch(error => {
+      throw fromSystemError(error, input);
+    });
+    if (!found.isDirectory()) images.push(input);
+    else {
+      const names = (await readdir(input)).sort().filter(name => imageExtensions.includes(extname(name).toLowerCase()));
+      if (names.length === 0)
+        throw new SegfleetError(
+          'invalidData',
+          `${input} holds no image (${imageExtensions.join(', ')}); name files, or a folder with some`,
+        );
+      images.push(...names.map(name => join(input, name)));
+    }
+  }
+  const byStem = new Map<string, string>();
+  for (const image of images) {
+    const stem = basename(image, extname(image));
+    const other = byStem.get(stem);
+    if (other)
+      throw new SegfleetError('usage', `${other} and ${image} would write the same mask ${stem}.png; predict them into different folders`);
+    byStem.set(stem, image);
+  }
+  return images;
+}
+
+/** One map a class, 0 to 65535 for probabilities 0 to 1. */
+function probabilityMaps(logits: Float32Array, classes: number, exclusive: boolean): Uint16Array[] {
+  const pixels = logits.length / classes;
+  const maps = Array.from({ length: classes }, () => new Uint16Array(pixels));
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const z = logits.subarray(pixel * classes, (pixel + 1) * classes);
+    const largest = Math.max(...z);
+    const sum = z.reduce((total, value) => total + Math.exp(value - largest), 0);
+    for (let c = 0; c < classes; c++) {
+      const probability = exclusive ? Math.exp(z[c] - largest) / sum : 1 / (1 + Math.exp(-z[c]));
+      maps[c][pixel] = Math.round(probability * 65535);
+    }
+  }
+  return maps;
+}
+
+async function resizeMap(map: Uint16Array, from: Size, to: Size): Promise<Uint16Array> {
+  if (from.height === to.height && from.width === to.width) return map;
+  const image = sharp(map, { raw: { width: from.width, height: from.height, channels: 1 } }).toColourspace('grey16');
+  const data = await image.resize(to.width, to.height, { fit: 'fill', kernel: 'linear' }).raw({ depth: 'ushort' }).toBuffer();
+  return new Uint16Array(data.buffer, data.byteOffset, data.length / 2);
+}
+
+/** The label of each pixel: of the likeliest class; where classes do not exclude each other only if it is above one half. */
+function decide(maps: readonly Uint16Array[], exclusive: boolean): Uint8Array {
+  return Uint8Array.from(maps[0], (_, pixel) => {
+    let best = 0;
+    for (let c = 1; c < maps.length; c++) if (maps[c][pixel] > maps[best][pixel]) best = c;
+    if (exclusive) return best;
+    return maps[best][pixel] > 32767 ? best + 1 : 0;
+  });
+}

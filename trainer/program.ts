@@ -1,0 +1,289 @@
+/**
+ * A network, a loss and an optimiser as one TensorFlow graph with its variables and a session: what a lane of training runs.
+ * Each batch size gets its own step in that graph, traced when it first comes (the last batch of an epoch may be short).
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Batch, ImageShape } from './data/batch.ts';
+import { outputOf, tensorOf, trace } from './engine/backend.ts';
+import { Graph, type Operation, type Output, type } from './engine/graph.ts';
+import { type ComputeDType, oneHot, scaleImages } from './engine/ops.ts';
+import {
+  clipByGlobalNorm,
+  createOptimizer,
+  createVariable,
+  type GraphVariable,
+  type Optimizer,
+  type OptimizerSpec,
+} from './engine/optimizer.ts';
+import { type Feeds, Session } from './engine/session.ts';
+import { float32, float32Scalar, type HostTensor, int32 } from './engine/tensor.ts';
+import { createLoss, type LossSpec } from './losses/catalogue.ts';
+import { declareParameters, initialValue, isTrainable, Layers, type Network, type Parameter } from './models/layers.ts';
+import { hash32 } from './random.ts';
+
+export interface ProgramOptions {
+  readonly network: Network;
+  readonly image: ImageShape;
+  readonly classes: number;
+  /** Classes exclude each other: softmax over them, class 0 is the background. Otherwise a sigmoid each, and label 0 is none of them. */
+  readonly exclusive: boolean;
+  readonly loss: LossSpec;
+  /** Left out for prediction: no optimiser state then, and no `step`. */
+  readonly optimizer?: OptimizerSpec;
+  readonly clipNorm?: number;
+  readonly dtype: ComputeDType;
+  readonly threads: number;
+  readonly seed: number;
+}
+
+export interface StepResult {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  /** With `adaptiveLog`: the wrapped losses of all units and classes. */
+  readonly wrapped?: Float32Array;
+}
+
+/** Values of all variables by name. Optimiser state is named `optimizer/<slot>/<parameter>`. */
+export type State = ReadonlyMap<string, HostTensor>;
+
+interface TrainingStep {
+  readonly images: Output;
+  readonly labels: Output;
+  readonly fetches: readonly Output[];
+  readonly targets: readonly Operation[];
+}
+
+interface Prediction {
+  readonly images: Output;
+  readonly labels: Output;
+  readonly logits: Output;
+  readonly loss: Output;
+}
+
+const T = { T: type('float32') };
+const dtype = { dtype: type('float32') };
+
+export class Program {
+  readonly options: ProgramOptions;
+  readonly parameters: readonly Parameter[];
+  readonly #graph = new Graph();
+  readonly #session: Session;
+  readonly #optimizer: Optimizer | undefined;
+  readonly #dropoutKey: Output;
+  /** Parameters and optimiser state. */
+  readonly #variables = new Map<string, GraphVariable>();
+  /** The optimiser's state of each trainable parameter. */
+  readonly #slots = new Map<string, GraphVariable[]>();
+  readonly #reads = new Map<string, Output>();
+  readonly #trainingSteps = new Map<number, TrainingStep>();
+  readonly #predictions = new Map<number, Prediction>();
+
+  private constructor(options: ProgramOptions) {
+    this.options = options;
+    this.parameters = declareParameters(options.network, options.image);
+    const graph = this.#graph;
+    this.#optimizer = options.optimizer && createOptimizer(graph, options.optimizer);
+    this.#dropoutKey = graph.placeholder('int32', [2], 'dropoutKey');
+    const create = (name: string, shape: readonly number[]) => {
+      const variable = createVariable(graph, name, shape);
+      this.#variables.set(name, variable);
+      this.#reads.set(name, graph.output('ReadVariableOp', [variable.handle], dtype));
+      return variable;
+    };
+    for (const { name, shape } of this.parameters) create(name, shape);
+    for (const { name, shape } of this.parameters.filter(isTrainable)) {
+      const slots = (this.#optimizer?.slotNames ?? []).map(slot => create(`optimizer/${slot}/${name}`, shape));
+      this.#slots.set(name, slots);
+    }
+    this.#session = new Session(graph, options);
+  }
+
+  /** Builds the graph and sets every variable: from the seed, or to `state`. */
+  static async create(options: ProgramOptions, state?: State): Promise<Program> {
+    const program = new Program(options);
+    if (state) await program.assign(state);
+    else await program.#initialise();
+    return program;
+  }
+
+  /** Traces and runs nothing yet: so that the first step of a batch size does not wait for it. */
+  prepare(count: number): void {
+    this.#trainingStep(count);
+  }
+
+  get numNodes(): number {
+    return this.#graph.numOperations;
+  }
+
+  devices() {
+    return this.#session.devices();
+  }
+
+  /** One step of training: forward, backward and update in a single run. @param step counted from 1 over the whole run */
+  async step(batch: Batch, { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
+    const { images, labels, fetches, targets } = this.#trainingStep(batch.count);
+    const lane = 0;
+    const key = Int32Array.of(hash32(this.options.seed, 'dropout'), hash32(step, lane));
+    const feeds: Feeds = [
+      ...this.#batchFeeds(images, labels, batch),
+      [this.#dropoutKey, int32(key)],
+      ...this.#requireOptimizer().feeds(step, learningRate),
+    ];
+    const [loss, gradientNorm, wrapped] = await this.#session.run(feeds, fetches, targets);
+    return { loss: Number(loss.data[0]), gradientNorm: Number(gradientNorm.data[0]), wrapped: wrapped?.data as Float32Array | undefined };
+  }
+
+  /** Logits [count, height, width, classes] with moving statistics and without dropout, and the loss of the batch. */
+  async predict(batch: Batch): Promise<{ logits: Float32Array; loss: number }> {
+    const { images, labels, logits, loss } = this.#prediction(batch.count);
+    const results = await this.#session.run(this.#batchFeeds(images, labels, batch), [logits, loss]);
+    return { logits: results[0].data as Float32Array, loss: Number(results[1].data[0]) };
+  }
+
+  /** Sets variables; a name that is missing keeps its value. */
+  async assign(state: State): Promise<void> {
+    const graph = this.#graph;
+    const feeds: [Output, HostTensor][] = [];
+    const targets: Operation[] = [];
+    for (const [name, value] of state) {
+      const variable = this.#variables.get(name);
+      if (!variable) throw new Error(`the network has no variable ${name}`);
+      if (variable.shape.join() !== value.shape.join()) {
+        throw new Error(`${name} has shape [${value.shape}] where [${variable.shape}] is expected`);
+      }
+      const fed = graph.placeholder('float32', variable.shape);
+      feeds.push([fed, value]);
+      targets.push(graph.add('AssignVariableOp', [variable.handle, fed], dtype));
+    }
+    await this.#session.run(feeds, [], targets);
+  }
+
+  /** A copy of the weights, moving statistics included. */
+  weights(): Promise<State> {
+    return this.#read(this.parameters.map(({ name }) => name));
+  }
+
+  /** A copy of everything that the next step depends on. */
+  state(): Promise<State> {
+    return this.#read([...this.#reads.keys()]);
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close();
+    this.#graph.close();
+  }
+
+  async #read(names: readonly string[]): Promise<State> {
+    const values = await this.#session.run(
+      [],
+      names.map(name => this.#reads.get(name)!),
+    );
+    return new Map(names.map((name, i) => [name, values[i]]));
+  }
+
+  async #initialise(): Promise<void> {
+    const graph = this.#graph;
+    const zero = graph.constant(float32Scalar(0));
+    const clear = [...this.#slots.values()].flat().map(({ handle, shape }) => {
+      const dimensions = graph.constant(int32(Int32Array.from(shape)));
+      return graph.add('AssignVariableOp', [handle, graph.output('Fill', [dimensions, zero], T)], dtype);
+    });
+    await this.#session.run([], [], clear);
+    const { seed } = this.options;
+    await this.assign(new Map(this.parameters.map(parameter => [parameter.name, float32(initialValue(parameter, seed), parameter.shape)])));
+  }
+
+  #requireOptimizer(): Optimizer {
+    if (!this.#optimizer) throw new Error('this program was made for prediction, without an optimiser');
+    return this.#optimizer;
+  }
+
+  #batchFeeds(images: Output, labels: Output, batch: Batch): [Output, HostTensor][] {
+    const { height, width, channels } = this.options.image;
+    return [
+      [images, { dtype: 'uint8', shape: [batch.count, height, width, channels], data: batch.images }],
+      [labels, { dtype: 'uint8', shape: [batch.count, height, width], data: batch.labels }],
+    ];
+  }
+
+  #placeholders(count: number): { images: Output; labels: Output } {
+    const { height, width, channels } = this.options.image;
+    return {
+      images: this.#graph.placeholder('uint8', [count, height, width, channels]),
+      labels: this.#graph.placeholder('uint8', [count, height, width]),
+    };
+  }
+
+  /** Network and loss, on tensors that stand for the current values of the variables. Only within `trace`. */
+  #forward(images: Output, labels: Output, values: ReadonlyMap<string, tf.Tensor>, training: boolean) {
+    const { network, dtype, classes, exclusive, loss } = this.options;
+    const layers = new Layers({
+      parameter: ({ name }) => values.get(name)!,
+      training,
+      dtype,
+      dropoutKey: this.#dropoutKey,
+    });
+    const logits = network(layers, scaleImages(images));
+    const target = oneHot(labels, classes, exclusive ? 0 : 1);
+    return { logits, loss: createLoss(loss, exclusive)(logits, target), statistics: layers.statistics };
+  }
+
+  #values(): Map<string, tf.Tensor> {
+    return new Map(this.parameters.map(({ name }) => [name, tensorOf(this.#reads.get(name)!)]));
+  }
+
+  #trainingStep(count: number): TrainingStep {
+    return memoize(this.#trainingSteps, count, () => {
+      const graph = this.#graph;
+      const { images, labels } = this.#placeholders(count);
+      const trainable = this.parameters.filter(isTrainable);
+      const targets: Operation[] = [];
+      let wrapped: Output | undefined;
+      const traced = trace(graph, () => {
+        const values = this.#values();
+        const differentiate = tf.valueAndGrads(() => {
+          const { loss, statistics } = this.#forward(images, labels, values, true);
+          for (const { name, value, momentum } of statistics) targets.push(this.#follow(name, outputOf(value), momentum));
+          wrapped = loss.wrapped && outputOf(loss.wrapped);
+          return loss.value;
+        });
+        const { value, grads } = differentiate(trainable.map(({ name }) => values.get(name)!));
+        return { loss: outputOf(value), gradients: grads.map(outputOf) };
+      });
+      const optimizer = this.#requireOptimizer();
+      const { norm, gradients } = clipByGlobalNorm(graph, traced.gradients, this.options.clipNorm);
+      trainable.forEach(({ name, role }, i) => {
+        targets.push(optimizer.apply(this.#variables.get(name)!, gradients[i], this.#slots.get(name)!, role === 'kernel'));
+      });
+      return { images, labels, targets, fetches: [traced.loss, norm, ...(wrapped ? [wrapped] : [])] };
+    });
+  }
+
+  /** Moves a moving average one batch on. */
+  #follow(name: string, batchStatistic: Output, momentum: number): Operation {
+    const graph = this.#graph;
+    const share = graph.constant(float32Scalar(1 - momentum));
+    const difference = graph.output('Sub', [batchStatistic, this.#reads.get(name)!], T);
+    return graph.add('AssignAddVariableOp', [this.#variables.get(name)!.handle, graph.output('Mul', [difference, share], T)], dtype);
+  }
+
+  #prediction(count: number): Prediction {
+    return memoize(this.#predictions, count, () => {
+      const { images, labels } = this.#placeholders(count);
+      const traced = trace(this.#graph, () => {
+        const { logits, loss } = this.#forward(images, labels, this.#values(), false);
+        return { logits: outputOf(logits), loss: outputOf(loss.value) };
+      });
+      return { images, labels, ...traced };
+    });
+  }
+}
+
+function memoize<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
+  let value = cache.get(key);
+  if (value === undefined) {
+    value = make();
+    cache.set(key, value);
+  }
+  return value;
+}

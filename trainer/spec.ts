@@ -1,0 +1,350 @@
+/**
+ * The job file: its schema, how it is read, and how what is wrong in it is said. The same file is meant for `train`, `submit` and
+ * `kubectl apply`, so words that YAML 1.1 (kubectl) and YAML 1.2 (here) read differently are refused.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { closest, distance } from 'fastest-levenshtein';
+import { isScalar, LineCounter, type Node, type ParsedNode, parseDocument, parse as parseYaml, stringify, visit } from 'yaml';
+import { z } from 'zod';
+import { optimizerSchema } from './engine/optimizer.ts';
+import { precisions } from './engine/precision.ts';
+import { scheduleSchema } from './engine/schedule.ts';
+import { fromSystemError, SegfleetError } from './errors.ts';
+import { lossSchema } from './losses/catalogue.ts';
+import { modelSchema, models } from './models/catalogue.ts';
+
+/** Fits TensorFlow's int32 keys and every YAML reader. */
+const seed = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1);
+const side = z.int().min(16).max(4096);
+
+const dataSchema = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .max(1024)
+    .describe(
+      'A folder with images/ and masks/, or with a manifest.csv; or a CSV manifest with the columns id, image and mask. Relative to the job file.',
+    ),
+  size: z
+    .strictObject({ height: side, width: side })
+    .default({ height: 256, width: 256 })
+    .describe('Images and masks are resized to this; both divisible by the stride of the network (16 for unet).'),
+  channels: z
+    .union([z.literal(1), z.literal(3)])
+    .default(3)
+    .describe('1: luminance, 3: colour. Any image is converted.'),
+  classes: z.int().min(1).max(255).default(1).describe('Of the output. With 1, masks are binary; with more, mask values are labels.'),
+  exclusive: z
+    .boolean()
+    .default(false)
+    .describe(
+      'true: each pixel has exactly one class (softmax), class 0 the background. false: a sigmoid a class, label 0 is none of them.',
+    ),
+  split: z
+    .strictObject({
+      validation: z.number().gt(0).lt(1).default(0.2).describe('Share of the cases that is held out.'),
+      seed: seed.default(0),
+    })
+    .prefault({}),
+});
+
+const trainingSchema = z.strictObject({
+  epochs: z.int().min(1).max(100_000).default(50),
+  batch: z.int().min(1).max(65_536).default(16).describe('Images a step. The last, short batch of an epoch is kept.'),
+  optimizer: optimizerSchema.prefault({ name: 'adam' }),
+  schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
+  clipNorm: z.number().positive().optional().describe('Scales gradients down so that their global norm is at most this.'),
+  precision: z.enum(precisions).default('float32').describe('Of convolutions. auto: bfloat16 where the hardware has it.'),
+  threads: z
+    .int()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe('Processor threads of a step; by default all. Part of what the bits of a result depend on.'),
+});
+
+export const jobSchema = z
+  .strictObject({
+    apiVersion: z.literal('segfleet.dev/v1alpha1'),
+    kind: z.literal('TrainingJob'),
+    metadata: z.strictObject({
+      name: z
+        .string()
+        .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63 (a Kubernetes name)'),
+      namespace: z.string().max(63).optional(),
+      labels: z.record(z.string(), z.string()).optional(),
+      annotations: z.record(z.string(), z.string()).optional(),
+    }),
+    spec: z.strictObject({
+      seed: seed.default(1).describe('Of initial weights, order and dropout.'),
+      data: dataSchema,
+      model: modelSchema.prefault({ name: 'unet' }),
+      loss: lossSchema.prefault({ name: 'adaptiveLog' }),
+      training: trainingSchema.prefault({}),
+    }),
+  })
+  .superRefine(({ spec }, context) => {
+    const { stride } = models[spec.model.name];
+    for (const key of ['height', 'width'] as const) {
+      const value = spec.data.size[key];
+      if (value % stride !== 0) {
+        const nearest = Math.max(Math.round(value / stride), 1) * stride;
+        context.addIssue({
+          code: 'custom',
+          path: ['spec', 'data', 'size', key],
+          message: `is ${value}, which is not divisible by ${stride} as ${spec.model.name} needs; try ${nearest}`,
+        });
+      }
+    }
+    if (spec.data.exclusive && spec.data.classes < 2) {
+      context.addIssue({
+        code: 'custom',
+        path: ['spec', 'data', 'exclusive'],
+        message: 'needs data.classes of at least 2 (background is one of them); with one class leave it out',
+      });
+    }
+  });
+
+export type Job = z.infer<typeof jobSchema>;
+export type JobInput = z.input<typeof jobSchema>;
+
+export interface LoadedJob {
+  readonly job: Job;
+  /** Where each value came from, by dotted path; what is not listed is a default. */
+  readonly provenance: Readonly<Record<string, 'file' | 'flag'>>;
+}
+
+/**
+ * Reads a job file. `settings` are `path=value`, the path below `spec` (`training.epochs=3`) or from the top (`metadata.name=x`).
+ *
+ * @throws usage: file, line and column, field, what was expected, and what to try
+ */
+export function loadJob(file: string, settings: readonly string[] = []): LoadedJob {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw fromSystemError(error, `job file ${file}`);
+  }
+  return parseJob(text, file, settings);
+}
+
+export function parseJob(text: string, file: string, settings: readonly string[] = []): LoadedJob {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${file}, line ${line}, column ${col}`;
+  };
+  const [problem] = [...document.errors, ...document.warnings];
+  if (problem) throw new SegfleetError('usage', `${at(problem.pos[0])}: ${sentence(problem.message)}`);
+  refuseAmbiguousWords(text, document.contents, at);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new SegfleetError('usage', `${file}: the aliases in this file expand without end; write the values out`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SegfleetError(
+      'usage',
+      `${file} is not a job: it should begin with apiVersion, kind, metadata and spec; \`segfleet init\` writes one`,
+    );
+  }
+  const provenance: Record<string, 'file' | 'flag'> = {};
+  markLeaves(value, [], path => {
+    provenance[path] = 'file';
+  });
+  for (const setting of settings) applySetting(value as Record<string, unknown>, setting, provenance);
+
+  const parsed = jobSchema.safeParse(value);
+  if (parsed.success) return { job: parsed.data, provenance };
+  const [issue] = parsed.error.issues;
+  const path = issue.path.map(String);
+  const where = () => {
+    const node = nodeAt(document.contents, issue.code === 'unrecognized_keys' ? [...path, issue.keys[0]] : path);
+    const dotted = shortPath(issue.code === 'unrecognized_keys' ? [...path, issue.keys[0]] : path);
+    if (provenance[dotted] === 'flag') return '--set';
+    return node ? at(node.range[0]) : file;
+  };
+  throw new SegfleetError('usage', `${where()}: ${describeIssue(issue, value, path)}`, { details: { field: shortPath(path) } });
+}
+
+/** The job as a file that gives the same job again. */
+export const renderJob = (job: Job): string => stringify(job, { lineWidth: 0 });
+
+export const threadsOf = (job: Job): number => job.spec.training.threads ?? availableParallelism();
+
+const sentence = (message: string) => message.charAt(0).toLowerCase() + message.slice(1).replace(/\.$/, '');
+
+/** Fields are named as in `--set`: below `spec`, without it. */
+const shortPath = (path: readonly string[]) => (path[0] === 'spec' && path.length > 1 ? path.slice(1) : path).join('.');
+
+function markLeaves(value: unknown, path: readonly string[], mark: (path: string) => void): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    for (const [key, inner] of Object.entries(value)) markLeaves(inner, [...path, key], mark);
+  } else mark(shortPath(path));
+}
+
+/** Every unquoted word must mean the same to both versions of YAML: then the same file means the same to kubectl. */
+function refuseAmbiguousWords(text: string, contents: ParsedNode | null, at: (offset: number) => string): void {
+  const inOldYaml = new Map<number, unknown>();
+  visit(parseDocument(text, { version: '1.1', prettyErrors: false, logLevel: 'silent' }).contents, (_key, node) => {
+    if (isScalar(node) && node.range) inOldYaml.set(node.range[0], node.value);
+  });
+  visit(contents, (_key, node) => {
+    if (!isScalar(node) || node.type !== 'PLAIN' || !node.range) return;
+    const other = inOldYaml.get(node.range[0]);
+    if (inOldYaml.has(node.range[0]) && !Object.is(other, node.value)) {
+      const shown = other instanceof Date ? 'a date' : JSON.stringify(other);
+      throw new SegfleetError(
+        'usage',
+        `${at(node.range[0])}: ${node.source} means ${shown} to kubectl and ${JSON.stringify(node.value)} here; put it in quotes, or write it as the number, true or false that is meant`,
+      );
+    }
+  });
+}
+
+function applySetting(job: Record<string, unknown>, setting: string, provenance: Record<string, 'file' | 'flag'>): void {
+  const equals = setting.indexOf('=');
+  if (equals < 1) throw new SegfleetError('usage', `--set ${setting}: path=value is expected, for example --set training.epochs=3`);
+  const given = setting.slice(0, equals).split('.');
+  const path = given[0] === 'metadata' || given[0] === 'spec' ? given : ['spec', ...given];
+  let value: unknown;
+  try {
+    value = parseYaml(setting.slice(equals + 1), { prettyErrors: false });
+  } catch (cause) {
+    throw new SegfleetError('usage', `--set ${setting}: the value is not valid YAML (${sentence((cause as Error).message)})`, { cause });
+  }
+  if (path.some(key => key === '' || key === '__proto__'))
+    throw new SegfleetError('usage', `--set ${setting}: the path has an empty or forbidden part`);
+  let object = job;
+  for (const key of path.slice(0, -1)) {
+    const inner = object[key];
+    if (inner !== undefined && (typeof inner !== 'object' || inner === null || Array.isArray(inner))) {
+      throw new SegfleetError('usage', `--set ${setting}: ${key} is not a group of fields in the job file`);
+    }
+    object[key] ??= {};
+    object = object[key] as Record<string, unknown>;
+  }
+  const last = path.at(-1)!;
+  // Another loss, model or optimiser has other fields: those that were given for the old one go.
+  if (last === 'name' && path[0] === 'spec' && object.name !== value) {
+    for (const key of Object.keys(object)) {
+      if (key === 'pool' || key === 'classes') continue;
+      markLeaves(object[key], [...path.slice(0, -1), key], leaf => delete provenance[leaf]);
+      delete object[key];
+    }
+  }
+  object[last] = value;
+  markLeaves(value, path, leaf => {
+    provenance[leaf] = 'flag';
+  });
+}
+
+function nodeAt(contents: Node | null, path: readonly string[]): { range: [number, number, number] } | undefined {
+  let node: unknown = contents;
+  let found = contents as { range?: [number, number, number] } | null;
+  for (const key of path) {
+    const items = (node as { items?: { key?: { value?: unknown; range?: [number, number, number] }; value?: unknown }[] })?.items;
+    const pair = items?.find((item, index) => String(item?.key?.value ?? index) === key);
+    if (!pair) break;
+    found = (pair.key as { range?: [number, number, number] }) ?? (pair as { range?: [number, number, number] });
+    node = 'value' in pair ? pair.value : pair;
+  }
+  return found?.range ? (found as { range: [number, number, number] }) : undefined;
+}
+
+function describeIssue(issue: z.core.$ZodIssue, value: unknown, path: readonly string[]): string {
+  const field = shortPath(path) || 'the job';
+  const given = valueAt(value, path);
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const key = issue.keys[0];
+      const known = knownKeys(value, path);
+      const near = known.length > 0 ? closest(key, known) : undefined;
+      const guess =
+        near && distance(key, near) <= Math.max(1, key.length / 3) ? `; did you mean ${near}?` : `; known are ${known.join(', ')}`;
+      return `unknown field ${shortPath([...path, key])}${guess}`;
+    }
+    case 'invalid_union': {
+      const names = discriminatorValues(path);
+      const near = typeof given === 'string' && names.length > 0 ? closest(given, names) : undefined;
+      const guess = near && distance(String(given), near) <= 4 ? `; did you mean ${near}?` : '';
+      const expected = names.length > 0 ? `expected one of ${names.join(', ')}${guess}` : sentence(issue.message);
+      return given === undefined ? `${field} is missing; ${expected}` : `${field} is ${JSON.stringify(given)}; ${expected}`;
+    }
+    case 'invalid_type':
+      if (typeof given === 'string' && issue.expected === 'object')
+        return `${field} is ${JSON.stringify(given)}; a group of fields is expected, such as {name: ${given}}`;
+      return given === undefined
+        ? `${field} is missing; ${aOrAn(issue.expected)} is expected`
+        : `${field} is ${JSON.stringify(given)}; ${aOrAn(issue.expected)} is expected`;
+    case 'invalid_value': {
+      const expected = issue.values.map(v => JSON.stringify(v)).join(' or ');
+      if (given === undefined) return `${field} is missing; it must be ${expected}`;
+      return `${field} is ${JSON.stringify(given)}; it must be ${expected}`;
+    }
+    case 'too_small': {
+      const word = issue.inclusive ? 'at least' : 'more than';
+      return `${field} is ${JSON.stringify(given)}; ${word} ${issue.minimum} is expected${issue.origin === 'string' ? ' (characters)' : ''}`;
+    }
+    case 'too_big': {
+      const word = issue.inclusive ? 'at most' : 'less than';
+      return `${field} is ${JSON.stringify(given)}; ${word} ${issue.maximum} is expected${issue.origin === 'string' ? ' (characters)' : ''}`;
+    }
+    default:
+      return `${field} ${issue.message}`;
+  }
+}
+
+const aOrAn = (type: string) => {
+  const word =
+    { int: 'whole number', object: 'group of fields', record: 'group of fields', boolean: 'true or false', string: 'text', array: 'list' }[
+      type
+    ] ?? type;
+  return word === 'true or false' || word === 'text' ? word : `a ${word}`;
+};
+
+const valueAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
+
+interface JsonSchema {
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly oneOf?: readonly JsonSchema[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly const?: unknown;
+}
+
+/** The schemas that apply at a path, following `name` where several are possible. */
+function schemasAt(value: unknown, path: readonly string[]): JsonSchema[] {
+  const expand = (schema: JsonSchema, at: unknown): JsonSchema[] => {
+    const options = schema.oneOf ?? schema.anyOf;
+    if (!options) return [schema];
+    const name = (at as Record<string, unknown> | undefined)?.name;
+    const matching = options.filter(option => option.properties?.name?.const === name);
+    return (matching.length > 0 ? matching : options).flatMap(option => expand(option, at));
+  };
+  let schemas: JsonSchema[] = expand(z.toJSONSchema(jobSchema, { io: 'input' }) as JsonSchema, value);
+  let at = value;
+  for (const key of path) {
+    at = (at as Record<string, unknown> | undefined)?.[key];
+    const inner = at;
+    schemas = schemas.flatMap(schema => (schema.properties?.[key] ? expand(schema.properties[key], inner) : []));
+  }
+  return schemas;
+}
+
+const knownKeys = (value: unknown, path: readonly string[]) => [
+  ...new Set(schemasAt(value, path).flatMap(schema => Object.keys(schema.properties ?? {}))),
+];
+
+/** For the `name` of a loss, model, optimiser or schedule: all that there are. */
+function discriminatorValues(path: readonly string[]): string[] {
+  const names = schemasAt({}, path.at(-1) === 'name' ? path.slice(0, -1) : path).map(schema => schema.properties?.name?.const);
+  return names.filter(name => typeof name === 'string');
+}

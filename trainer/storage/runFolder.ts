@@ -1,0 +1,114 @@
+/**
+ * The folder of a run: where everything about it lies, and who may write to it.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSystemError, SegfleetError } from '../errors.ts';
+import { writeAtomically } from './files.ts';
+
+export const selections = ['best', 'last'] as const;
+/** Weights of the epoch with the highest validation Jaccard, or of the last epoch. */
+export type Selection = (typeof selections)[number];
+
+export class RunFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The resolved job, paths relative to this folder. */
+  get job(): string {
+    return join(this.path, 'job.yaml');
+  }
+  get record(): string {
+    return join(this.path, 'run.json');
+  }
+  get events(): string {
+    return join(this.path, 'metrics.ndjson');
+  }
+  get results(): string {
+    return join(this.path, 'results.csv');
+  }
+  /** All that the next step depends on; `--resume` begins here. */
+  get checkpoint(): string {
+    return join(this.path, 'checkpoint.safetensors');
+  }
+  get curves(): string {
+    return join(this.path, 'curves');
+  }
+  get overlays(): string {
+    return join(this.path, 'overlays');
+  }
+  weights(selection: Selection): string {
+    return join(this.path, 'weights', `${selection}.safetensors`);
+  }
+  evaluation(selection: Selection): string {
+    return join(this.path, 'evaluation', selection);
+  }
+
+  /** True where a run was begun here, even one that was killed before its first checkpoint. */
+  get isRun(): boolean {
+    return existsSync(this.record) || existsSync(this.checkpoint);
+  }
+
+  /** Makes the folder for a new run. @throws conflict where something is there already */
+  async create(): Promise<void> {
+    try {
+      await mkdir(this.path, { recursive: true });
+    } catch (error) {
+      throw fromSystemError(error, `run folder ${this.path}`);
+    }
+    if (this.isRun) {
+      throw new SegfleetError(
+        'conflict',
+        `${this.path} holds a run already; continue it with --resume, or choose another folder with --out`,
+      );
+    }
+    const [other] = readdirSync(this.path).filter(name => !name.startsWith('.'));
+    if (other) throw new SegfleetError('conflict', `${this.path} is not empty (it holds ${other}); choose another folder with --out`);
+  }
+
+  /** Claims the folder for this process until `release`. @throws conflict while another process that is alive holds it */
+  async lock(): Promise<() => Promise<void>> {
+    const file = join(this.path, '.lock');
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const handle = await open(file, 'wx');
+        await handle.writeFile(String(process.pid));
+        await handle.close();
+        return () => rm(file, { force: true });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fromSystemError(error, `run folder ${this.path}`);
+        const holder = Number(await readFile(file, 'utf8').catch(() => ''));
+        if (attempt > 0 || (holder && existsSync(`/proc/${holder}`) && holder !== process.pid)) {
+          throw new SegfleetError(
+            'conflict',
+            `process ${holder} is writing to ${this.path}; wait for it, or choose another folder with --out`,
+          );
+        }
+        await rm(file, { force: true }); // its holder is gone
+      }
+    }
+  }
+
+  /** @throws notFound, integrity */
+  readRecord<T>(): T {
+    if (!existsSync(this.record)) {
+      throw new SegfleetError(
+        'notFound',
+        `${this.path} is not a run folder (it has no run.json); name the folder that \`segfleet train\` printed`,
+      );
+    }
+    try {
+      return JSON.parse(readFileSync(this.record, 'utf8')) as T;
+    } catch (cause) {
+      throw new SegfleetError('integrity', `${this.record} is not JSON; restore it, or train again`, { cause });
+    }
+  }
+
+  writeRecord(record: unknown): Promise<void> {
+    return writeAtomically(this.record, `${JSON.stringify(record, null, 2)}\n`);
+  }
+}

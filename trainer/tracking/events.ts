@@ -1,0 +1,136 @@
+/**
+ * What a training run says while it goes on: one object an event, one line an event in `metrics.ndjson` and under `--json`.
+ */
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { fromSystemError } from '../errors.ts';
+import type { Scores } from '../evaluate.ts';
+import type { Position } from '../storage/checkpoint.ts';
+import { writeAtomically } from '../storage/files.ts';
+
+export interface StartEvent {
+  readonly event: 'start';
+  readonly name: string;
+  readonly folder: string;
+  readonly loss: string;
+  readonly model: string;
+  readonly parameters: number;
+  readonly trainingImages: number;
+  readonly validationImages: number;
+  readonly stepsPerEpoch: number;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly precision: string;
+  readonly threads: number;
+  readonly tensorflow: string;
+  readonly library: string;
+  readonly devices: readonly string[];
+  /** Steps that were done before, where the run is resumed. */
+  readonly resumedAtStep?: number;
+}
+
+export interface StepEvent {
+  readonly event: 'step';
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  /** With adaptiveLog: share of units and classes whose wrapped loss was below gamma. */
+  readonly logShare?: number;
+  readonly images: number;
+  readonly seconds: number;
+  /** Of those, spent waiting for data. */
+  readonly waitSeconds: number;
+}
+
+export interface EpochEvent {
+  readonly event: 'epoch';
+  readonly epoch: number;
+  readonly step: number;
+  /** Mean over the images of the epoch, while weights changed. */
+  readonly loss: number;
+  readonly logShare?: number;
+  readonly learningRate: number;
+  readonly validation: Scores;
+  readonly isBest: boolean;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+  /** Share of the time of its steps that was spent waiting for data. */
+  readonly waitShare: number;
+}
+
+export interface CheckpointEvent {
+  readonly event: 'checkpoint';
+  readonly step: number;
+  readonly epoch: number;
+}
+
+export interface DoneEvent {
+  readonly event: 'done';
+  readonly folder: string;
+  readonly steps: number;
+  readonly bestEpoch: number;
+  /** Validation scores of the best epoch's weights. */
+  readonly best: Scores;
+  readonly logShare?: number;
+  readonly weightsDigest: string;
+  readonly seconds: number;
+}
+
+export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | DoneEvent;
+
+/** The lines of an earlier part of the run that happened before `position`. */
+function eventsBefore(file: string, position: Position): TrainEvent[] {
+  if (!existsSync(file)) return [];
+  const events: TrainEvent[] = [];
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    let event: TrainEvent;
+    try {
+      event = JSON.parse(line) as TrainEvent;
+    } catch {
+      continue; // the line that was being written when the process was killed, or the empty one at the end
+    }
+    if (event.event === 'step' && event.step > position.step) continue;
+    if (event.event === 'epoch' && event.epoch >= position.epoch) continue;
+    if (event.event === 'checkpoint' && event.step > position.step) continue;
+    if (event.event === 'done') continue;
+    events.push(event);
+  }
+  return events;
+}
+
+export class EventLog {
+  readonly epochs: EpochEvent[];
+  readonly #file: string;
+  readonly #descriptor: number;
+
+  private constructor(file: string, epochs: EpochEvent[]) {
+    this.#file = file;
+    this.epochs = epochs;
+    this.#descriptor = openSync(file, 'a');
+  }
+
+  /** Opens the log at `position`: what was written beyond it, by a part of the run that is done again, is dropped. */
+  static async open(file: string, position: Position): Promise<EventLog> {
+    const events = eventsBefore(file, position);
+    await writeAtomically(file, events.map(event => `${JSON.stringify(event)}\n`).join(''));
+    return new EventLog(
+      file,
+      events.filter(event => event.event === 'epoch'),
+    );
+  }
+
+  append(event: TrainEvent, now: Date): void {
+    if (event.event === 'epoch') this.epochs.push(event);
+    try {
+      writeSync(this.#descriptor, `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
+      if (event.event === 'epoch') fsyncSync(this.#descriptor);
+    } catch (error) {
+      throw fromSystemError(error, `writing ${this.#file}`);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}
