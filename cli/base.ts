@@ -19,4 +19,4 @@ export const setFlag = Flags.string({
 });
 
 /** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
-export const program = process.env.npm_execpath || import.meta.url.includes('/cli/base.ts') ? 'npx segfleet' : 'segfleet';
+export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts') ? 'npx segfleet' : 'segfleet';

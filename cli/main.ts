@@ -9,7 +9,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { commands } from './commands.ts';
 import { reportError } from './errors.ts';
 
-const built = import.meta.url.includes('/dist/');
+const built = import.meta.url.endsWith('.js');
 const root = dirname(fileURLToPath(new URL(built ? '../' : './', import.meta.url)));
 
 /** What oclif would read from package.json; the command catalogue differs between a checkout and what is published. */

@@ -7,7 +7,7 @@ import { hasNvidiaDevice } from './engine/library.ts';
 import { cpuFlags } from './engine/precision.ts';
 
 const packageFile = JSON.parse(
-  readFileSync(new URL(import.meta.url.includes('/dist/') ? '../../package.json' : '../package.json', import.meta.url), 'utf8'),
+  readFileSync(new URL(import.meta.url.endsWith('.js') ? '../../package.json' : '../package.json', import.meta.url), 'utf8'),
 );
 export const version: string = packageFile.version;
 

@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { Program } from './program.ts';
+import type { RunRecord } from './runRecord.ts';
 import { type Job, loadJob } from './spec.ts';
 import { RunFolder, type Selection } from './storage/runFolder.ts';
 import { decodeSafetensors } from './storage/safetensors.ts';
-import { programOf, type RunRecord } from './train.ts';
+import { programOf } from './train.ts';
 
 export interface OpenRun {
   readonly folder: RunFolder;

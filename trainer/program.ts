@@ -188,7 +188,7 @@ export class Program {
       const dimensions = graph.constant(int32(Int32Array.from(shape)));
       return graph.add('AssignVariableOp', [handle, graph.output('Fill', [dimensions, zero], T)], dtype);
     });
-    await this.#session.run([], [], clear);
+    if (clear.length > 0) await this.#session.run([], [], clear);
     const { seed } = this.options;
     await this.assign(new Map(this.parameters.map(parameter => [parameter.name, float32(initialValue(parameter, seed), parameter.shape)])));
   }

@@ -4,7 +4,8 @@
  * the same bits.
  */
 import { createHash } from 'node:crypto';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { cutIntoBatches, readBatches } from './data/batches.ts';
 import { findCases } from './data/cases.ts';
 import { epochOrder, splitCases } from './data/split.ts';
@@ -13,19 +14,20 @@ import { loadTensorFlow } from './engine/native.ts';
 import { resolvePrecision } from './engine/precision.ts';
 import { learningRateFactor } from './engine/schedule.ts';
 import { SegfleetError } from './errors.ts';
-import { type Evaluation, evaluate } from './evaluate.ts';
+import { evaluate } from './evaluate.ts';
 import type { LossSpec } from './losses/catalogue.ts';
 import { describeMachine, versions } from './machine.ts';
 import { models } from './models/catalogue.ts';
 import { countParameters } from './models/layers.ts';
 import { Program, type ProgramOptions, type State, type StepResult } from './program.ts';
 import { writeResults, writeRunReport } from './report/run.ts';
+import { differences, type RunRecord, refuseOtherJob, withPathsFrom } from './runRecord.ts';
 import { type Job, type LoadedJob, loadJob, renderJob, threadsOf } from './spec.ts';
 import { loadCheckpoint, type Position, readSafetensors, saveCheckpoint, startOfRun } from './storage/checkpoint.ts';
 import { writeAtomically } from './storage/files.ts';
 import { RunFolder } from './storage/runFolder.ts';
 import { encodeSafetensors } from './storage/safetensors.ts';
-import { type EpochEvent, EventLog, type TrainEvent } from './tracking/events.ts';
+import { type EpochEvent, EventLog, type StepEvent, type TrainEvent } from './tracking/events.ts';
 
 export interface TrainOptions extends LoadedJob {
   /** Folder that paths in the job are relative to. */
@@ -38,35 +40,7 @@ export interface TrainOptions extends LoadedJob {
   readonly now?: () => Date;
 }
 
-/** `run.json`. Fields are only ever added within a schema. */
-export interface RunRecord {
-  readonly schema: 'segfleet/run/1';
-  readonly name: string;
-  readonly status: 'running' | 'succeeded' | 'failed' | 'stopped';
-  readonly job: Job;
-  readonly provenance: LoadedJob['provenance'];
-  readonly versions: ReturnType<typeof versions>;
-  readonly library: string;
-  readonly machine: ReturnType<typeof describeMachine>;
-  readonly precision: string;
-  readonly threads: number;
-  readonly data: {
-    readonly cases: number;
-    readonly training: number;
-    readonly validation: number;
-    readonly split: string;
-    readonly digest?: string;
-  };
-  readonly startedAt: string;
-  readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
-  readonly steps?: number;
-  readonly logShare?: number;
-  readonly weights?: { readonly digest: string; readonly bestDigest: string };
-  readonly best?: { readonly epoch: number; readonly validation: Evaluation['scores'] };
-  readonly endedAt?: string;
-  readonly exit?: { readonly code: number; readonly error?: string; readonly message?: string };
-}
-
+/** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, RunRecord> {
   const folder = new RunFolder(options.out);
   if (!options.resume) await folder.create();
@@ -104,15 +78,17 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const stepsPerEpoch = Math.ceil(split.training.length / batchSize);
   const orderOf = (epoch: number) => Array.from(epochOrder(split.training.length, spec.seed, epoch), i => split.training[i]);
 
+  const movedJob = withPathsFrom(job, base, folder.path);
   const before = options.resume ? folder.readRecord<RunRecord>() : undefined;
-  if (before) refuseOtherJob(before, withPathsFrom(job, base, folder.path));
+  if (before) refuseOtherJob(before, movedJob);
   const checkpoint = before && (await loadCheckpoint(folder.checkpoint));
   let position = checkpoint?.position ?? startOfRun;
 
   const programOptions = programOf(job);
   const store = new CaseStore(cases, programOptions.image, spec.data);
+  const filling = store.fill(orderOf(position.epoch));
   let fillError: unknown;
-  const filled = store.fill(orderOf(position.epoch)).catch(error => {
+  filling.catch(error => {
     fillError = error;
   });
   const program = await Program.create(programOptions, checkpoint?.state);
@@ -122,28 +98,23 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     schema: 'segfleet/run/1',
     name: job.metadata.name,
     status: 'running',
-    job: withPathsFrom(job, base, folder.path),
+    job: movedJob,
     provenance: options.provenance,
     versions: versions(version),
     library: library.source,
     machine: describeMachine(),
     precision: programOptions.dtype,
     threads: programOptions.threads,
-    data: {
-      cases: cases.length,
-      training: split.training.length,
-      validation: split.validation.length,
-      split: split.digest,
-      digest: before?.data.digest,
-    },
+    data: { cases: cases.length, training: split.training.length, validation: split.validation.length, split: split.digest },
     startedAt: before?.startedAt ?? now().toISOString(),
     resumed: before?.resumed ?? [],
   };
-  if (before)
+  if (before) {
     record = {
       ...record,
       resumed: [...record.resumed, { at: now().toISOString(), step: position.step, differs: differences(before, record) }],
     };
+  }
   const update = async (change: Partial<RunRecord>) => {
     record = { ...record, ...change };
     await folder.writeRecord(record);
@@ -153,6 +124,29 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const say = <E extends TrainEvent>(event: E): E => {
     log.append(event, now());
     return event;
+  };
+
+  /** All files are read and sound, and they are those that the run began with. */
+  const checkData = async () => {
+    await filling;
+    if (record.data.digest) return;
+    const digest = await store.digest();
+    if (before?.data.digest && before.data.digest !== digest) {
+      throw new SegfleetError(
+        'integrity',
+        `the data set in ${spec.data.path} has changed since the run began; restore it, or start a new run`,
+      );
+    }
+    await update({ data: { ...record.data, digest } });
+  };
+
+  const learningRateAt = (step: number) =>
+    optimizer.learningRate * learningRateFactor(schedule, { step, stepsPerEpoch, epochs, scores: position.scores });
+
+  const stopIfAsked = async () => {
+    if (!signal?.aborted) return;
+    await saveCheckpoint(folder.checkpoint, await program.state(), position);
+    throw stopped(signal.reason, position);
   };
 
   try {
@@ -178,32 +172,22 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       ...(before && { resumedAtStep: position.step }),
     });
 
-    const stopAt = async (): Promise<void> => {
-      if (!signal?.aborted) return;
-      await saveCheckpoint(folder.checkpoint, await program.state(), position);
-      throw stopped(signal.reason, position);
-    };
-
     while (position.epoch <= epochs) {
       const { epoch } = position;
       const epochStarted = performance.now();
-      const atStart = position;
-      let waitSeconds = 0;
-      let stepSeconds = 0;
-      let rate = 0;
-      const batches = cutIntoBatches(orderOf(epoch), batchSize).slice(position.stepOfEpoch);
-      const reader = readBatches(store, batches)[Symbol.asyncIterator]();
+      const steps: StepEvent[] = [];
+      const reader = readBatches(store, cutIntoBatches(orderOf(epoch), batchSize).slice(position.stepOfEpoch));
       for (;;) {
-        await stopAt();
+        await stopIfAsked();
         const waitingSince = performance.now();
         const next = await reader.next();
         if (next.done) break;
         const { indices, batch } = next.value;
-        const stepStarted = performance.now();
+        const waited = performance.now() - waitingSince;
+
         const step = position.step + 1;
-        rate =
-          optimizer.learningRate * learningRateFactor(schedule, { step: position.step, stepsPerEpoch, epochs, scores: position.scores });
-        const result = await program.step(batch, { step, learningRate: rate });
+        const learningRate = learningRateAt(position.step);
+        const result = await program.step(batch, { step, learningRate });
         refuseNotFinite(
           result,
           step,
@@ -211,6 +195,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
           indices.map(index => cases[index].id),
         );
         if (fillError) throw fillError;
+
         const logShare = logShareOf(spec.loss, result);
         position = {
           ...position,
@@ -221,48 +206,31 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
           logShareSum: position.logShareSum + (logShare ?? 0),
           logShareTotal: position.logShareTotal + (logShare ?? 0),
         };
-        const wait = (stepStarted - waitingSince) / 1000;
-        const seconds = (performance.now() - waitingSince) / 1000;
-        waitSeconds += wait;
-        stepSeconds += seconds;
-        yield say({
+        const event: StepEvent = {
           event: 'step',
           step,
           epoch,
           loss: result.loss,
           gradientNorm: result.gradientNorm,
-          learningRate: rate,
+          learningRate,
           ...(logShare !== undefined && { logShare }),
           images: batch.count,
-          seconds,
-          waitSeconds: wait,
-        });
+          seconds: (performance.now() - waitingSince) / 1000,
+          waitSeconds: waited / 1000,
+        };
+        steps.push(event);
+        yield say(event);
       }
-      if (epoch === 1) {
-        await filled;
-        if (fillError) throw fillError;
-      }
+      await checkData();
 
       const { scores } = await evaluate(program, store, split.validation, { batch: batchSize, signal }).catch(async error => {
-        await stopAt();
+        await stopIfAsked();
         throw error;
       });
       const score = scores.pooled.jaccard;
       const isBest = position.scores.every(earlier => score > earlier);
-      const event: EpochEvent = {
-        event: 'epoch',
-        epoch,
-        step: position.step,
-        loss: position.lossSum / position.images,
-        ...(spec.loss.name === 'adaptiveLog' && { logShare: position.logShareSum / stepsPerEpoch }),
-        learningRate: rate,
-        validation: scores,
-        isBest,
-        seconds: (performance.now() - epochStarted) / 1000,
-        imagesPerSecond: (position.images - atStart.images) / stepSeconds,
-        waitShare: waitSeconds / stepSeconds,
-      };
-      yield say(event);
+      const learningRate = learningRateAt(position.step - 1);
+      yield say(epochEvent(spec.loss, position, stepsPerEpoch, steps, { validation: scores, isBest, learningRate, epochStarted }));
       await writeResults(folder.results, log.epochs);
 
       // The checkpoint comes last: whatever a kill leaves half done before it is done again, to the same bits.
@@ -270,32 +238,19 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       const weights = encodeSafetensors(weightsOf(state, program));
       if (isBest) await writeAtomically(folder.weights('best'), weights);
       await writeAtomically(folder.weights('last'), weights);
-      position = {
-        ...startOfRun,
-        step: position.step,
-        epoch: epoch + 1,
-        logShareTotal: position.logShareTotal,
-        scores: [...position.scores, score],
-      };
+      const { step, logShareTotal } = position;
+      position = { ...startOfRun, step, epoch: epoch + 1, logShareTotal, scores: [...position.scores, score] };
       await saveCheckpoint(folder.checkpoint, state, position);
-      yield say({ event: 'checkpoint', step: position.step, epoch });
+      yield say({ event: 'checkpoint', step, epoch });
     }
 
-    await filled;
-    if (fillError) throw fillError;
-    const digest = await store.digest();
-    if (before?.data.digest && before.data.digest !== digest) {
-      throw new SegfleetError(
-        'integrity',
-        `the data set in ${spec.data.path} has changed since the run began; restore it, or start a new run`,
-      );
-    }
+    await checkData();
     const bestEpoch = position.scores.indexOf(Math.max(...position.scores)) + 1;
     await program.assign((await readSafetensors(folder.weights('best'))).tensors);
     const best = await evaluate(program, store, split.validation, { batch: batchSize });
     await writeRunReport(folder, job.metadata.name, log.epochs, { program, store, evaluation: best });
     const logShare = spec.loss.name === 'adaptiveLog' ? position.logShareTotal / position.step : undefined;
-    const [lastDigest, bestDigest] = await Promise.all([digestOf(folder.weights('last')), digestOf(folder.weights('best'))]);
+    const [digest, bestDigest] = await Promise.all((['last', 'best'] as const).map(selection => digestOf(folder.weights(selection))));
     const done = say({
       event: 'done',
       folder: folder.path,
@@ -303,15 +258,14 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       bestEpoch,
       best: best.scores,
       ...(logShare !== undefined && { logShare }),
-      weightsDigest: lastDigest,
+      weightsDigest: digest,
       seconds: (performance.now() - started) / 1000,
     });
     await update({
       status: 'succeeded',
-      data: { ...record.data, digest },
       steps: position.step,
       logShare,
-      weights: { digest: lastDigest, bestDigest },
+      weights: { digest, bestDigest },
       best: { epoch: bestEpoch, validation: best.scores },
       endedAt: now().toISOString(),
       exit: { code: 0 },
@@ -320,17 +274,24 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     return record;
   } catch (error) {
     const known = error instanceof SegfleetError ? error : undefined;
-    const stoppedOnRequest = known?.code === 'preempted' || known?.code === 'interrupted';
+    const status = known?.code === 'preempted' || known?.code === 'interrupted' ? 'stopped' : 'failed';
     const exit = { code: known?.exitCode ?? 1, error: known?.code ?? 'bug', message: (error as Error).message };
     // If the disk is full this fails too; the first error is the one to tell.
-    await update({ status: stoppedOnRequest ? 'stopped' : 'failed', endedAt: now().toISOString(), exit }).catch(() => {});
+    await update({ status, endedAt: now().toISOString(), exit }).catch(() => {});
     throw error;
   } finally {
     log.close();
-    await filled;
+    await filling.catch(() => {});
     await program.close();
   }
 }
+
+/** A job file and the folder that its paths are relative to. */
+export function readJob(file: string, settings: readonly string[]): LoadedJob & { readonly base: string } {
+  return { ...loadJob(file, settings), base: dirname(file) };
+}
+
+export const defaultOut = (job: Job): string => join('runs', job.metadata.name);
 
 /** What a program needs to know of a job. */
 export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job['spec']['training']['optimizer'] } {
@@ -350,36 +311,29 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
   };
 }
 
-/** The job with paths that are right when read from `folder`; absolute ones stay. */
-function withPathsFrom(job: Job, base: string, folder: string): Job {
-  const { path } = job.spec.data;
-  const moved = isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.';
-  return { ...job, spec: { ...job.spec, data: { ...job.spec.data, path: moved } } };
-}
+const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
 
-/** A resumed run must be the same run; only its length may change. */
-function refuseOtherJob(before: RunRecord, job: Job): void {
-  const [now, then] = [job, before.job].map(({ spec }) => ({ ...spec, training: { ...spec.training, epochs: 0 } }));
-  for (const key of Object.keys(now) as (keyof typeof now)[]) {
-    if (JSON.stringify(now[key]) !== JSON.stringify(then[key])) {
-      throw new SegfleetError(
-        'usage',
-        `${key} is ${JSON.stringify(now[key])} in the job and ${JSON.stringify(then[key])} in the run that is resumed; only training.epochs may change: restore the rest, or start a new run with --out`,
-      );
-    }
-  }
-}
-
-/** What of the surroundings is not as it was, so that the bits may not be either. */
-function differences(before: RunRecord, after: RunRecord): string[] {
-  const pick = ({ versions: { tensorflow }, machine: { instructions }, precision, threads }: RunRecord) => ({
-    tensorflow,
-    instructions: instructions.join(' '),
-    precision,
-    threads,
-  });
-  const [then, now] = [pick(before), pick(after)];
-  return (Object.keys(now) as (keyof typeof now)[]).filter(key => then[key] !== now[key]).map(key => `${key}: ${then[key]} -> ${now[key]}`);
+/** @param steps those of the epoch that this process ran: all, unless it was resumed in the middle of one */
+function epochEvent(
+  loss: LossSpec,
+  position: Position,
+  stepsPerEpoch: number,
+  steps: readonly StepEvent[],
+  { epochStarted, ...rest }: Pick<EpochEvent, 'validation' | 'isBest' | 'learningRate'> & { epochStarted: number },
+): EpochEvent {
+  const sum = (value: (step: StepEvent) => number) => steps.reduce((total, step) => total + value(step), 0);
+  const seconds = sum(step => step.seconds);
+  return {
+    event: 'epoch',
+    epoch: position.epoch,
+    step: position.step,
+    loss: position.lossSum / position.images,
+    ...(loss.name === 'adaptiveLog' && { logShare: position.logShareSum / stepsPerEpoch }),
+    ...rest,
+    seconds: (performance.now() - epochStarted) / 1000,
+    imagesPerSecond: seconds > 0 ? sum(step => step.images) / seconds : 0,
+    waitShare: seconds > 0 ? sum(step => step.waitSeconds) / seconds : 0,
+  };
 }
 
 function stopped(reason: unknown, { step }: Position): SegfleetError {
@@ -397,25 +351,15 @@ function refuseNotFinite({ loss, gradientNorm }: StepResult, step: number, epoch
   );
 }
 
+/** Share of the units and classes of a step whose wrapped loss is below gamma. */
 function logShareOf(loss: LossSpec, { wrapped }: StepResult): number | undefined {
   if (loss.name !== 'adaptiveLog' || !wrapped) return undefined;
   return wrapped.filter(value => value < loss.gamma).length / wrapped.length;
 }
 
-export const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
-
 const weightsOf = (state: State, program: Program): State => new Map(program.parameters.map(({ name }) => [name, state.get(name)!]));
 
-async function digestOf(file: string): Promise<string> {
-  const { readFile } = await import('node:fs/promises');
-  return createHash('sha256')
+const digestOf = async (file: string): Promise<string> =>
+  createHash('sha256')
     .update(await readFile(file))
     .digest('hex');
-}
-
-/** A job file and the folder that its paths are relative to. */
-export function readJob(file: string, settings: readonly string[]): LoadedJob & { readonly base: string } {
-  return { ...loadJob(file, settings), base: dirname(file) };
-}
-
-export const defaultOut = (job: Job): string => join('runs', job.metadata.name);

@@ -22,7 +22,7 @@ export default class Demo extends BaseCommand {
     const view = new TrainingView({ json: this.jsonEnabled(), program });
     const { fileURLToPath } = await import('node:url');
     const job = fileURLToPath(
-      new URL(import.meta.url.includes('/dist/') ? '../../../examples/nuclei.yaml' : '../../examples/nuclei.yaml', import.meta.url),
+      new URL(import.meta.url.endsWith('.js') ? '../../../examples/nuclei.yaml' : '../../examples/nuclei.yaml', import.meta.url),
     );
     const events = demo({ job, out: flags.out, settings: flags.set ?? [], signal: stopSignal() });
     let next = await events.next();

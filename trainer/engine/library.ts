@@ -12,8 +12,24 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { SegfleetError } from '../errors.ts';
 
-/** The release that the tests and benches ran on, pinned by the hash of the wheel and of both files that we take from it. */
-export const pinned = {
+// Loaded in this order: the second needs symbols of the first.
+export const libraryFiles = ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2'] as const;
+
+/** A release, by the hash of the wheel and of both files that we take from it. */
+export interface Pin {
+  readonly version: string;
+  readonly wheel: {
+    readonly project: string;
+    readonly sha256: string;
+    readonly platform: string;
+    readonly python: string;
+    readonly megabytes: number;
+  };
+  readonly files: Readonly<Record<(typeof libraryFiles)[number], { readonly bytes: number; readonly sha256: string }>>;
+}
+
+/** The release that the tests and benches ran on. */
+export const pinned: Pin = {
   version: '2.21.0',
   wheel: {
     project: 'tensorflow-cpu',
@@ -23,13 +39,10 @@ export const pinned = {
     megabytes: 274,
   },
   files: {
-    // Loaded in this order: the second needs symbols of the first.
     'libtensorflow_framework.so.2': { bytes: 65_222_328, sha256: 'f060b323b26ef80add21b9df9428de3aeaf2843d772c5bb098745f7abff3709b' },
     'libtensorflow_cc.so.2': { bytes: 788_086_608, sha256: '6505a4b9657e62100c6bdacb683957a395cb047725042945aaa50e40a71e429e' },
   },
-} as const;
-
-export const libraryFiles = Object.keys(pinned.files) as (keyof typeof pinned.files)[];
+};
 
 export interface Library {
   readonly folder: string;
@@ -57,25 +70,29 @@ function holdsLibrary(folder: string): boolean {
   return libraryFiles.every(name => existsSync(join(folder, name)));
 }
 
-function installedPythonLibrary(): string | undefined {
+function installedPythonLibrary(env: Environment): string | undefined {
   try {
     const found = 'import importlib.util as u; s = u.find_spec("tensorflow"); print(s.submodule_search_locations[0] if s else "")';
-    const folder = execFileSync('python3', ['-c', found], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    const folder = execFileSync('python3', ['-c', found], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: env as NodeJS.ProcessEnv,
+    }).trim();
     return folder && holdsLibrary(folder) ? folder : undefined;
   } catch {
     return undefined;
   }
 }
 
-function cachedLibrary(env: Environment): string | undefined {
+function cachedLibrary(env: Environment, pin: Pin): string | undefined {
   const folder = cachedLibraryFolder(env);
   if (!holdsLibrary(folder)) return undefined;
   for (const name of libraryFiles) {
     const { size } = statSync(join(folder, name));
-    if (size !== pinned.files[name].bytes) {
+    if (size !== pin.files[name].bytes) {
       throw new SegfleetError(
         'integrity',
-        `${join(folder, name)} has ${size} bytes where ${pinned.files[name].bytes} were expected; remove ${folder} and run \`npm run setup\` (or \`segfleet setup\`) again`,
+        `${join(folder, name)} has ${size} bytes where ${pin.files[name].bytes} were expected; remove ${folder} and run \`npm run setup\` (or \`segfleet setup\`) again`,
       );
     }
   }
@@ -83,18 +100,18 @@ function cachedLibrary(env: Environment): string | undefined {
 }
 
 /** @throws notFound where no library is anywhere; usage where `SEGFLEET_TENSORFLOW` names a folder without one, or one of another platform. */
-export function findLibrary(env: Environment = process.env, devices = '/dev'): Library {
+export function findLibrary(env: Environment = process.env, { devices = '/dev', pin = pinned } = {}): Library {
   const named = env.SEGFLEET_TENSORFLOW;
   if (named !== undefined) {
     for (const name of libraryFiles) checkPlatform(join(named, name));
     return { folder: named, source: 'SEGFLEET_TENSORFLOW' };
   }
   const python = () => {
-    const folder = installedPythonLibrary();
+    const folder = installedPythonLibrary(env);
     return folder && ({ folder, source: 'python' } as const);
   };
   const cache = () => {
-    const folder = cachedLibrary(env);
+    const folder = cachedLibrary(env, pin);
     return folder && ({ folder, source: 'cache' } as const);
   };
   const found = hasNvidiaDevice(env, devices) ? (python() ?? cache()) : (cache() ?? python());
@@ -133,9 +150,9 @@ function checkPlatform(file: string): void {
 }
 
 /** Fills the cache from the Python wheel; returns the folder. Safe to interrupt and to run twice at once: only a complete folder is ever visible. */
-export async function fetchLibrary(log: (line: string) => void, env: Environment = process.env): Promise<string> {
+export async function fetchLibrary(log: (line: string) => void, env: Environment = process.env, pin: Pin = pinned): Promise<string> {
   const target = cachedLibraryFolder(env);
-  if (holdsLibrary(target) && libraryFiles.every(name => statSync(join(target, name)).size === pinned.files[name].bytes)) return target;
+  if (holdsLibrary(target) && libraryFiles.every(name => statSync(join(target, name)).size === pin.files[name].bytes)) return target;
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new SegfleetError(
       'usage',
@@ -155,11 +172,12 @@ export async function fetchLibrary(log: (line: string) => void, env: Environment
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial);
   try {
-    log(`fetching TensorFlow ${pinned.version} (${pinned.wheel.megabytes} MB, once) into ${target}`);
-    const wheel = await downloadWheel(partial, env);
+    log(`fetching TensorFlow ${pin.version} (${pin.wheel.megabytes} MB, once) into ${target}`);
+    const wheel = await downloadWheel(partial, env, pin);
     await extract(wheel, partial);
     await rm(wheel);
-    for (const name of libraryFiles) await verifyFile(join(partial, name), pinned.files[name].sha256);
+    await rm(requirementsOf(partial));
+    for (const name of libraryFiles) await verifyFile(join(partial, name), pin.files[name].sha256);
     await rm(target, { recursive: true, force: true });
     // Somebody else may have finished in between: then theirs is as good as ours.
     await rename(partial, target).catch(error => {
@@ -179,10 +197,12 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-async function downloadWheel(folder: string, env: Environment): Promise<string> {
-  const { project, platform, python, sha256 } = pinned.wheel;
-  const requirements = join(folder, 'requirements.txt');
-  await writeFile(requirements, `${project}==${pinned.version} --hash=sha256:${sha256}\n`);
+const requirementsOf = (folder: string) => join(folder, 'requirements.txt');
+
+async function downloadWheel(folder: string, env: Environment, pin: Pin): Promise<string> {
+  const { project, platform, python, sha256 } = pin.wheel;
+  const requirements = requirementsOf(folder);
+  await writeFile(requirements, `${project}==${pin.version} --hash=sha256:${sha256}\n`);
   const arguments_ = [
     '-m',
     'pip',

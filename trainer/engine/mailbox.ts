@@ -86,16 +86,14 @@ export class Mailbox {
       fedValue,
       answer: graph.add('QueueEnqueueV2', [queue, [fedTicket, fedValue]], { Tcomponents: answerTypes }, onHost),
     });
-    const answered = graph.output('Reshape', [{ oper: taken, index: 1 }, graph.constant(int32(Int32Array.from(dimensions)))], {
-      T: type('float32'),
-      Tshape: type('int32'),
-    });
     // 0 where the ticket is ours, else NaN.
     const same = graph.output('Equal', [{ oper: taken, index: 0 }, this.#ticket], { T: type('int32') });
     const all = graph.output('All', [same, graph.constant(int32(Int32Array.of(0)))], { Tidx: type('int32') });
     const [zero, nan] = [0, Number.NaN].map(constant => graph.constant(float32Scalar(constant)));
     const guard = graph.output('SelectV2', [all, zero, nan], { T: type('float32') });
-    return graph.output('AddV2', [answered, guard], { T: type('float32') });
+    const answered = graph.output('AddV2', [{ oper: taken, index: 1 }, guard], { T: type('float32') });
+    const dimensionsNode = graph.constant(int32(Int32Array.from(dimensions)));
+    return graph.output('Reshape', [answered, dimensionsNode], { T: type('float32'), Tshape: type('int32') });
   }
 
   /** Building, under `trace`: the sum of this value over all lanes, made by the host. The derivative of that sum by its own part is 1. */

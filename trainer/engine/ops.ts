@@ -9,6 +9,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { addNode, currentGraph, isTracing, nativeFunction, outputOf, tensorOf } from './backend.ts';
 import { type Attribute, bool, float, ints, type Output, string, type } from './graph.ts';
+import { kernelGradientByProducts, prefersProducts } from './kernelGradient.ts';
 import { float32, float32Scalar, int32, int32Scalar } from './tensor.ts';
 
 export type ComputeDType = 'float32' | 'bfloat16';
@@ -60,7 +61,9 @@ export function conv2d(x: tf.Tensor4D, kernel: tf.Tensor4D, stride = 1): tf.Tens
     value: convolution(input, weights, { stride }),
     gradient: dy => [
       convolutionInputGradient(x.shape, weights, dy, { stride }),
-      convolutionKernelGradient(input, kernel.shape, dy, { stride }),
+      typeIn(input) === 'float32' && prefersProducts(x.shape, kernel.shape, stride)
+        ? kernelGradientByProducts(input, x.shape, dy, kernel.shape[3])
+        : convolutionKernelGradient(input, kernel.shape, dy, { stride }),
     ],
   })) as tf.Tensor4D;
 }
@@ -85,7 +88,7 @@ export function biasAdd(x: tf.Tensor4D, bias: tf.Tensor1D): tf.Tensor4D {
  */
 export function upConv2d(x: tf.Tensor4D, kernel: tf.Tensor4D): tf.Tensor4D {
   const [images, height, width, channels] = x.shape;
-  if (!isTracing()) return tf.conv2d(tf.image.resizeNearestNeighbor(x, [2 * height, 2 * width]), kernel, 1, 'same');
+  if (!isTracing()) return tf.conv2d(repeatPixels(x, 2), kernel, 1, 'same');
   const filters = kernel.shape[3];
   // [2,2,Cin,Cout] -> [3,3,Cout,Cin] is linear: each of the nine is a sum of some of the four. tfjs differentiates it.
   const spread = tf.tensor2d([0, 1, 1, 1, 1, 0], [3, 2]);
@@ -166,13 +169,19 @@ export function leakyRelu<T extends tf.Tensor>(x: T, slope: number): T {
   }) as T;
 }
 
+/** Nearest up-sampling in plain tfjs; the gradient of its own `resizeNearestNeighbor` is wrong for images that are not square. */
+function repeatPixels(x: tf.Tensor4D, factor: number): tf.Tensor4D {
+  const [images, height, width, channels] = x.shape;
+  const copies = (tensor: tf.Tensor) => Array.from({ length: factor }, () => tensor);
+  const wide = tf.reshape(tf.stack(copies(x), 3), [images, height, width * factor, channels]);
+  return tf.reshape(tf.stack(copies(wide), 2), [images, height * factor, width * factor, channels]);
+}
+
 /** Up-sampling by a whole factor: [N,H,W,C] -> [N,factor H,factor W,C]. Bilinear samples at half-pixel centres. */
 export function upSample(x: tf.Tensor4D, factor: number, method: 'nearest' | 'bilinear'): tf.Tensor4D {
   const [, height, width] = x.shape;
   const size: [number, number] = [height * factor, width * factor];
-  if (!isTracing()) {
-    return method === 'nearest' ? tf.image.resizeNearestNeighbor(x, size) : tf.image.resizeBilinear(x, size, false, true);
-  }
+  if (!isTracing()) return method === 'nearest' ? repeatPixels(x, factor) : tf.image.resizeBilinear(x, size, false, true);
   return nativeFunction([x], input => {
     const T = type(typeIn(input));
     if (method === 'nearest') {

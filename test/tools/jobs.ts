@@ -1,0 +1,29 @@
+/**
+ * A job that trains in seconds, for tests.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** 8 training images of 16x16 in batches of 3 (the last of an epoch has 2), with all that makes a run depend on its past: dropout, momentum, a plateau. */
+export const smallJob = (data: string): string => `apiVersion: segfleet.dev/v1alpha1
+kind: TrainingJob
+metadata: {name: small}
+spec:
+  seed: 3
+  data: {path: ${JSON.stringify(data)}, size: {height: 16, width: 16}, split: {validation: 0.2}}
+  model: {name: unet, width: 16, dropout: 0.2, batchNormMomentum: 0.8}
+  loss: {name: adaptiveLog}
+  training:
+    epochs: 3
+    batch: 3
+    threads: 2
+    optimizer: {name: adamw, learningRate: 0.002}
+    schedule: {name: plateau, patience: 1, factor: 0.5}
+    clipNorm: 1
+`;
+
+export function writeJob(folder: string, text: string, name = 'job.yaml'): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}

@@ -1,0 +1,175 @@
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, test } from 'vitest';
+import { outputOf, tensorOf, trace } from '../../../trainer/engine/backend.ts';
+import { Graph, type Operation, type Output } from '../../../trainer/engine/graph.ts';
+import { Mailbox, type Ticket } from '../../../trainer/engine/mailbox.ts';
+import { conv2d, relu } from '../../../trainer/engine/ops.ts';
+import { type Feeds, Session } from '../../../trainer/engine/session.ts';
+import { float32 } from '../../../trainer/engine/tensor.ts';
+import { relativeDifference, uniform } from '../../tools/numbers.ts';
+
+const side = 16;
+const kernels = [
+  [3, 3, 3, 8],
+  [3, 3, 8, 8],
+  [3, 3, 8, 1],
+];
+const kernelValues = kernels.map((shape, i) =>
+  uniform(
+    shape.reduce((a, b) => a * b),
+    `kernel${i}`,
+    -0.3,
+    0.3,
+  ),
+);
+const images = uniform(4 * side * side * 3, 'images', 0, 1);
+const masks = uniform(4 * side * side, 'masks').map(value => (value > 0.4 ? 1 : 0));
+const sums = 100;
+
+/**
+ * ALL(Dice) over the whole batch on a small network, for a lane that holds `count` of the four images: the three sums of the
+ * Dice loss meet at the host, and each gradient leaves as soon as it is there.
+ */
+class Lane {
+  readonly session: Session;
+  readonly mailbox: Mailbox;
+  readonly #inputs: Output[];
+  readonly #posts: Operation[];
+  readonly #loss: Output;
+  readonly #count: number;
+
+  constructor(name: string, count: number) {
+    const graph = new Graph();
+    this.#count = count;
+    this.mailbox = new Mailbox(graph, name);
+    const [x, t, ...weights] = [[count, side, side, 3], [count, side, side, 1], ...kernels].map(shape =>
+      graph.placeholder('float32', shape),
+    );
+    this.#inputs = [x, t, ...weights];
+    const traced = trace(graph, () => {
+      const target = tensorOf(t);
+      const { value, grads } = tf.valueAndGrads((...ks: tf.Tensor[]) => {
+        let y = tensorOf(x) as tf.Tensor4D;
+        ks.forEach((k, i) => {
+          y = conv2d(y, k as tf.Tensor4D);
+          if (i < ks.length - 1) y = relu(y);
+        });
+        const p = tf.sigmoid(y);
+        const local = tf.stack([tf.sum(tf.mul(p, target)), tf.sum(p), tf.sum(target)]);
+        const [intersection, predicted, truth] = tf.unstack(this.mailbox.sumOverLanes(sums, local));
+        const dice = tf.sub(1, tf.div(tf.add(tf.mul(intersection, 2), 1), tf.add(tf.add(predicted, truth), 1)));
+        return tf.mul(tf.log1p(tf.div(dice, 0.5)), 10) as tf.Scalar;
+      })(weights.map(tensorOf));
+      return { loss: outputOf(value), gradients: grads.map(outputOf) };
+    });
+    this.#loss = traced.loss;
+    this.#posts = traced.gradients.map((gradient, i) => this.mailbox.post(i, gradient));
+    this.session = new Session(graph, { threads: 1 });
+  }
+
+  /** @param first which of the four images this lane's begin with */
+  start(first: number, ticket: Ticket): Promise<number> {
+    const part = (data: Float32Array, channels: number) =>
+      data.slice(first * side * side * channels, (first + this.#count) * side * side * channels);
+    const values = [part(images, 3), part(masks, 1), ...kernelValues];
+    const shapes = [[this.#count, side, side, 3], [this.#count, side, side, 1], ...kernels];
+    const feeds: Feeds = [...this.#inputs.map((input, i) => [input, float32(values[i], shapes[i])] as const), this.mailbox.feed(ticket)];
+    return this.session.run(feeds, [this.#loss], this.#posts).then(([loss]) => Number(loss.data[0]));
+  }
+
+  async gradients(): Promise<{ order: number[]; values: Float32Array[] }> {
+    const values: Float32Array[] = [];
+    const order: number[] = [];
+    for (const _ of kernels) {
+      const { point, value } = await this.mailbox.next(this.session);
+      order.push(point);
+      values[point] = value.data as Float32Array;
+    }
+    return { order, values };
+  }
+}
+
+/** Runs lanes side by side and does the host's part: adds up what they send and answers all with the sum. */
+async function step(lanes: readonly Lane[], ticket: Ticket) {
+  const count = 4 / lanes.length;
+  const runs = lanes.map((lane, i) => lane.start(i * count, ticket));
+  const letters = await Promise.all(lanes.map(lane => lane.mailbox.next(lane.session)));
+  for (const letter of letters) expect(letter).toMatchObject({ point: sums, ticket });
+  const total = letters.map(({ value }) => value.data as Float32Array).reduce((a, b) => a.map((v, i) => v + b[i]));
+  await Promise.all(lanes.map(lane => lane.mailbox.answer(lane.session, sums, ticket, float32(total))));
+  const gradients = await Promise.all(lanes.map(lane => lane.gradients()));
+  const losses = await Promise.all(runs);
+  const summed = kernels.map((_, k) => gradients.map(({ values }) => values[k]).reduce((a, b) => a.map((v, i) => v + b[i])));
+  return { losses, summed, orders: gradients.map(({ order }) => order) };
+}
+
+const ticket = { generation: 1, step: 7 };
+
+async function closing(lanes: readonly Lane[]): Promise<void> {
+  for (const lane of lanes) await lane.session.close();
+}
+
+describe('sums that meet in the middle of a step', () => {
+  test.each([2, 4])('%i lanes have the loss and the gradient of one lane with all four images', async numLanes => {
+    const one = [new Lane('one', 4)];
+    const many = Array.from({ length: numLanes }, (_, i) => new Lane(`lane${i}`, 4 / numLanes));
+    const expected = await step(one, ticket);
+    const actual = await step(many, ticket);
+    for (const loss of actual.losses) expect(relativeDifference([loss], expected.losses)).toBeLessThan(1e-6);
+    for (const k of kernels.keys()) expect(relativeDifference(actual.summed[k], expected.summed[k])).toBeLessThan(2e-6);
+    await closing([...one, ...many]);
+  });
+
+  test('gradients leave last layer first, while the backward pass goes on', async () => {
+    const lanes = [new Lane('lane', 4)];
+    const { orders } = await step(lanes, ticket);
+    expect(orders[0].indexOf(2)).toBeLessThan(orders[0].indexOf(0));
+    await closing(lanes);
+  });
+
+  test('eight lanes of one process run side by side', async () => {
+    const lanes = Array.from({ length: 8 }, (_, i) => new Lane(`lane${i}`, 1));
+    const runs = lanes.map((lane, i) => lane.start(i % 4, ticket));
+    // All are parked at the meeting point before the first is answered.
+    const letters = await Promise.all(lanes.map(lane => lane.mailbox.next(lane.session)));
+    expect(letters).toHaveLength(8);
+    await Promise.all(lanes.map((lane, i) => lane.mailbox.answer(lane.session, sums, ticket, letters[i].value)));
+    for (const loss of await Promise.all(runs)) expect(loss).toBeGreaterThan(0);
+    await closing(lanes);
+  });
+});
+
+describe('a run that is aborted', () => {
+  test('ends, leaves nothing behind, and the next step is as if it had not been', async () => {
+    const lane = new Lane('lane', 4);
+    const expected = await step([lane], ticket);
+    const run = lane.start(0, { generation: 2, step: 8 });
+    await lane.mailbox.next(lane.session); // it waits for its answer now
+    await lane.mailbox.abort(lane.session, run);
+    const again = await step([lane], { generation: 3, step: 8 });
+    expect(again.losses).toEqual(expected.losses);
+    expect(again.summed).toEqual(expected.summed);
+    await closing([lane]);
+  });
+
+  test('may have been answered and have posted already', async () => {
+    const lane = new Lane('lane', 4);
+    const expected = await step([lane], ticket);
+    const run = lane.start(0, ticket);
+    const { value } = await lane.mailbox.next(lane.session);
+    await lane.mailbox.answer(lane.session, sums, ticket, value);
+    await run; // all gradients lie in the queue, and nobody fetched them
+    await lane.mailbox.abort(lane.session, run);
+    expect((await step([lane], ticket)).summed).toEqual(expected.summed);
+    await closing([lane]);
+  });
+});
+
+test('an answer to another step is NaN, never a wrong sum', async () => {
+  const lane = new Lane('lane', 4);
+  const run = lane.start(0, { generation: 1, step: 8 });
+  const { value } = await lane.mailbox.next(lane.session);
+  await lane.mailbox.answer(lane.session, sums, { generation: 1, step: 7 }, value);
+  expect(await run).toBeNaN();
+  await closing([lane]);
+});

@@ -1,0 +1,292 @@
+/**
+ * Every loss: a case by hand, its gradient against finite differences, its limits, its relatives, and properties on random input.
+ */
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { adaptiveLogAt } from '../../../trainer/losses/adaptiveLog.ts';
+import { createLoss, defaultLoss, type LossName, type LossSpec, losses, lossSchema } from '../../../trainer/losses/catalogue.ts';
+import { lossAt } from '../../../trainer/losses/inspect.ts';
+import { type Input, onCpu, onGraph, type TensorFunction } from '../../tools/backends.ts';
+import { relativeDifference, uniform } from '../../tools/numbers.ts';
+
+const names = Object.keys(losses) as LossName[];
+const spec = (fields: unknown): LossSpec => lossSchema.parse(fields);
+const value = (fields: unknown, p: number[], t: number[]) => lossAt(spec(fields), p, t).value;
+
+const p = [0.9, 0.2, 0.7, 0.1];
+const t = [1, 0, 1, 0];
+// Sums of that case: TP = 0.9 + 0.7 = 1.6, FP = 0.2 + 0.1 = 0.3, FN = 0.1 + 0.3 = 0.4; sum p = 1.9, sum t = 2.
+
+describe('by hand, on p = (0.9, 0.2, 0.7, 0.1) and t = (1, 0, 1, 0)', () => {
+  test.each([
+    ['crossEntropy: -(ln 0.9 + ln 0.8 + ln 0.7 + ln 0.9) / 4', { name: 'crossEntropy' }, 0.1976348816],
+    ['focal: (0.25 (0.1^2 ln 1/0.9 + 0.3^2 ln 1/0.7) + 0.75 (0.2^2 ln 1/0.8 + 0.1^2 ln 1/0.9)) / 4', { name: 'focal' }, 0.0039432745],
+    ['dice: 1 - (2 x 1.6 + 1) / (1.9 + 2 + 1) = 1 - 4.2 / 4.9', { name: 'dice' }, 0.1428571429],
+    ['dice without smoothing: 1 - 3.2 / 3.9', { name: 'dice', smooth: 0 }, 0.1794871795],
+    ['dice, smooth 1 in the denominator only: 1 - 3.2 / 4.9', { name: 'dice', smoothNumerator: 0 }, 0.3469387755],
+    ['jaccard: 1 - (1.6 + 1) / (1.9 + 2 - 1.6 + 1) = 1 - 2.6 / 3.3', { name: 'jaccard' }, 1 - 0.7878787879],
+    ['tversky: 1 - 2.6 / (1.6 + 0.3 x 0.3 + 0.7 x 0.4 + 1) = 1 - 2.6 / 2.97', { name: 'tversky' }, 1 - 0.8754208754],
+    ['focalTversky: (1 - 2.6 / 2.97)^0.75', { name: 'focalTversky' }, 0.2096930111],
+    ['combo: 0.5 x 0.5 x 0.1976348816 - 0.5 x 4.2 / 4.9', { name: 'combo' }, -0.3791627082],
+    ['adaptiveLog, linear branch: 1 - 4.2 / 4.9 + 10 ln 1.2 - 0.1', { name: 'adaptiveLog' }, 1.8660727108],
+    ['adaptiveLog, log branch (gamma 0.2): 10 ln(1 + 0.1428571429 / 0.5)', { name: 'adaptiveLog', gamma: 0.2 }, 10 * Math.log1p(2 / 7)],
+    ['adaptiveLog of jaccard: 0.2121212121 + 10 ln 1.2 - 0.1', { name: 'adaptiveLog', of: { name: 'jaccard' } }, 1.9353367799],
+    [
+      'adaptiveLog of combo, measured from its minimum -0.5: 0.1208372918 + 10 ln 1.2 - 0.1',
+      { name: 'adaptiveLog', of: { name: 'combo' } },
+      0.1208372918 + 10 * Math.log(1.2) - 0.1,
+    ],
+  ])('%s', (_, fields, expected) => {
+    expect(value(fields, p, t)).toBeCloseTo(expected, 6);
+  });
+
+  test('dice: gradient by probability is (2I+s)/Q^2 - 2t/Q, Q = 4.9, 2I+s = 4.2', () => {
+    const { gradient } = lossAt(defaultLoss('dice'), p, t);
+    const expected = t.map(target => 4.2 / 4.9 ** 2 - (2 * target) / 4.9);
+    expect(relativeDifference(gradient.probability, expected)).toBeLessThan(1e-5);
+    expect(
+      relativeDifference(
+        gradient.logit,
+        expected.map((g, i) => g * p[i] * (1 - p[i])),
+      ),
+    ).toBeLessThan(1e-5);
+  });
+});
+
+describe('adaptiveLog', () => {
+  const options = { gamma: 0.1, omega: 10, epsilon: 0.5, continuity: 'paper' } as const;
+
+  test.each([
+    [0.01, 0.198026],
+    [0.05, 0.953102],
+    [0.0999, 1.821549],
+    [0.1, 1.823216],
+    [0.2, 1.923216],
+    [0.5, 2.223216],
+    [1, 2.723216],
+  ])('of %f is %f (published values)', (d, expected) => {
+    expect(adaptiveLogAt(d, options).value).toBeCloseTo(expected, 6);
+  });
+
+  test.each([
+    [0.08, -1.4042],
+    [0.1, -1.7232],
+    [0.12, -2.0311],
+    [0.15, -2.4736],
+    [0.2, -3.1647],
+    [0.3, -4.4],
+  ])('at gamma %f subtracts C = %f', (gamma, c) => {
+    expect(1 - adaptiveLogAt(1, { ...options, gamma }).value).toBeCloseTo(c, 4);
+  });
+
+  test.each([
+    ['paper', 16.6667, 1],
+    ['slope', 16.6667, 16.6667],
+  ] as const)('with continuity %s is continuous at gamma, its slope %f below and %f above', (continuity, below, above) => {
+    const [left, right] = [0.1 - 1e-12, 0.1].map(d => adaptiveLogAt(d, { ...options, continuity }));
+    expect(left.value).toBeCloseTo(right.value, 9);
+    expect(left.derivative).toBeCloseTo(below, 4);
+    expect(right.derivative).toBeCloseTo(above, 4);
+  });
+
+  test('omega = epsilon + gamma makes both continuities the same', () => {
+    const smooth = { ...options, omega: 0.6 };
+    for (const d of [0, 0.05, 0.1, 0.7]) {
+      expect(adaptiveLogAt(d, smooth).value).toBeCloseTo(adaptiveLogAt(d, { ...smooth, continuity: 'slope' }).value, 9);
+    }
+  });
+
+  test('multiplies the gradient of the wrapped loss by its own slope: 1 above gamma, omega / (epsilon + d) below', () => {
+    const inner = lossAt(defaultLoss('dice'), p, t);
+    const linear = lossAt(defaultLoss('adaptiveLog'), p, t);
+    expect(relativeDifference(linear.gradient.logit, inner.gradient.logit)).toBeLessThan(1e-6);
+    const log = lossAt(spec({ name: 'adaptiveLog', gamma: 0.2 }), p, t);
+    const slope = 10 / (0.5 + inner.value);
+    expect(
+      relativeDifference(
+        log.gradient.logit,
+        inner.gradient.logit.map(g => g * slope),
+      ),
+    ).toBeLessThan(1e-5);
+  });
+});
+
+describe('relatives', () => {
+  const cases = fc.array(fc.tuple(fc.double({ min: 0.001, max: 0.999, noNaN: true }), fc.constantFrom(0, 1)), {
+    minLength: 1,
+    maxLength: 12,
+  });
+  const same = (a: unknown, b: unknown, factor = 1) =>
+    fc.assert(
+      fc.property(cases, pixels => {
+        const [ps, ts] = [pixels.map(([x]) => x), pixels.map(([, x]) => x)];
+        const [first, second] = [lossAt(spec(a), ps, ts), lossAt(spec(b), ps, ts)];
+        expect(first.value).toBeCloseTo(factor * second.value, 5);
+        for (const i of ps.keys()) expect(first.gradient.logit[i]).toBeCloseTo(factor * second.gradient.logit[i], 5);
+      }),
+      { numRuns: 50 },
+    );
+
+  test('tversky with weights 0.5 and smooth s is dice with smooth 2s', () => {
+    same({ name: 'tversky', fpWeight: 0.5, fnWeight: 0.5, smooth: 1 }, { name: 'dice', smooth: 2 });
+  });
+  test('tversky with weights 1 is jaccard', () => {
+    same({ name: 'tversky', fpWeight: 1, fnWeight: 1 }, { name: 'jaccard' });
+  });
+  test('focal with focus 0 and positiveWeight 0.5 is half of crossEntropy', () => {
+    same({ name: 'focal', focus: 0, positiveWeight: 0.5 }, { name: 'crossEntropy' }, 0.5);
+  });
+  test('focalTversky with exponent 1 is tversky', () => {
+    same({ name: 'focalTversky', exponent: 1 }, { name: 'tversky' });
+  });
+  test('combo with mix 1 and positiveWeight 0.5 is half of crossEntropy', () => {
+    same({ name: 'combo', mix: 1 }, { name: 'crossEntropy' }, 0.5);
+  });
+  test('adaptiveLog whose gamma nothing reaches is the wrapped loss and a constant', () => {
+    const gamma = 1e-9;
+    const constant = 10 * Math.log1p(gamma / 0.5) - gamma;
+    expect(value({ name: 'adaptiveLog', gamma }, p, t)).toBeCloseTo(value({ name: 'dice' }, p, t) + constant, 6);
+  });
+  test('the dice and the jaccard of one prediction without smoothing are tied: J = D / (2 - D)', () => {
+    fc.assert(
+      fc.property(cases, pixels => {
+        const [ps, ts] = [pixels.map(([x]) => x), pixels.map(([, x]) => x)];
+        const [dice, jaccard] = ['dice', 'jaccard'].map(name => 1 - value({ name, smooth: 0 }, ps, ts));
+        expect(jaccard).toBeCloseTo(dice / (2 - dice), 5);
+      }),
+    );
+  });
+});
+
+describe.each(names)('%s', name => {
+  const loss = defaultLoss(name);
+  const perfect = name === 'combo' ? -0.5 : 0;
+
+  test('is least on a perfect prediction, with no gradient that pushes away from it', () => {
+    const { value: least, gradient } = lossAt(loss, [1, 0, 1, 0], t);
+    expect(least).toBeCloseTo(perfect, 4);
+    for (const g of gradient.logit) expect(Math.abs(g)).toBeLessThan(1e-4);
+    expect(least).toBeLessThan(value(loss, p, t));
+  });
+
+  test.each([
+    ['an empty mask, predicted empty', [0, 0, 0], [0, 0, 0]],
+    ['an empty mask, predicted full', [1, 1, 1], [0, 0, 0]],
+    ['an empty mask, undecided', [0.5, 0.5, 0.5], [0, 0, 0]],
+    ['a full mask, predicted full', [1, 1, 1], [1, 1, 1]],
+    ['a full mask, predicted empty', [0, 0, 0], [1, 1, 1]],
+    ['the very opposite of the truth', [0, 1, 0], [1, 0, 1]],
+  ])('has a finite value and gradient on %s', (_, ps, ts) => {
+    for (const smooth of name === 'crossEntropy' || name === 'focal' ? [undefined] : [0, 1]) {
+      const fields = smooth === undefined ? { name } : name === 'adaptiveLog' ? { name, of: { name: 'dice', smooth } } : { name, smooth };
+      const result = lossAt(spec(fields), ps, ts);
+      expect(result.value).toSatisfy(Number.isFinite);
+      for (const g of result.gradient.logit) expect(g).toSatisfy(Number.isFinite);
+    }
+  });
+
+  test('has a finite value and gradient for saturated logits of any size', () => {
+    void tf.setBackend('cpu');
+    for (const size of [20, 100, 1e4, 1e8]) {
+      tf.tidy(() => {
+        const logits = tf.tensor4d([size, -size, size, -size], [1, 1, 4, 1]);
+        const target = tf.tensor4d([1, 1, 0, 0], [1, 1, 4, 1]);
+        const { value: v, grad } = tf.valueAndGrad(z => createLoss(loss)(z as tf.Tensor4D, target).value)(logits);
+        expect(v.dataSync()[0]).toSatisfy(Number.isFinite);
+        for (const g of grad.dataSync()) expect(g).toSatisfy(Number.isFinite);
+      });
+    }
+  });
+
+  test('falls when any one pixel gets better, wherever it stands', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.double({ min: 0.05, max: 0.95, noNaN: true }), fc.constantFrom(0, 1)), { minLength: 2, maxLength: 8 }),
+        fc.nat(),
+        (pixels, which) => {
+          const [ps, ts] = [pixels.map(([x]) => x), pixels.map(([, x]) => x)];
+          const { gradient } = lossAt(loss, ps, ts);
+          const i = which % ps.length;
+          if (ts[i] === 1) expect(gradient.probability[i]).toBeLessThan(0);
+          else expect(gradient.probability[i]).toBeGreaterThanOrEqual(0);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('does not depend on the order of the pixels', () => {
+    expect(value(loss, [0.7, 0.1, 0.9, 0.2], [1, 0, 1, 0])).toBeCloseTo(value(loss, p, t), 6);
+  });
+});
+
+/** A batch of two images, 2x2 pixels, three classes. */
+const logits: Input = { data: uniform(2 * 4 * 3, 'logits', -3, 3), shape: [2, 2, 2, 3] };
+const target = Float32Array.from([0, 2, 1, 1, 2, 0, 0, 2].flatMap(label => [0, 1, 2].map(c => (c === label ? 1 : 0))));
+const lossFunction =
+  (fields: Record<string, unknown>, exclusive: boolean): TensorFunction =>
+  z =>
+    createLoss(spec(fields), exclusive)(z as tf.Tensor4D, tf.tensor4d(target, [2, 2, 2, 3])).value;
+
+describe.each(names)('%s of several classes and images', name => {
+  describe.each([
+    ['sigmoid', false],
+    ['softmax', true],
+  ] as const)('%s', (_, exclusive) => {
+    test.each(['batch', 'lane', 'image'])(
+      'pool %s: the graph agrees with the pure JavaScript backend and with finite differences',
+      async pool => {
+        const f = lossFunction({ name, pool }, exclusive);
+        const [graph, cpu] = [await onGraph(f, [logits]), onCpu(f, [logits])];
+        expect(relativeDifference(graph.value, cpu.value)).toBeLessThan(1e-5);
+        expect(relativeDifference(graph.gradients[0], cpu.gradients[0])).toBeLessThan(1e-5);
+        const step = 1e-2;
+        const moved = (i: number, by: number) =>
+          onCpu(f, [{ ...logits, data: logits.data.map((v, k) => (k === i ? v + by : v)) }], { gradients: false }).value[0];
+        const differences = Array.from(logits.data, (_, i) => (0.3 * (moved(i, step) - moved(i, -step))) / (2 * step)); // 0.3: the weight of a scalar in onGraph
+        expect(relativeDifference(graph.gradients[0], differences)).toBeLessThan(1e-2);
+      },
+    );
+
+    test('the mean over classes is a third of the sum', () => {
+      const [sum, mean] = ['sum', 'mean'].map(classes => onCpu(lossFunction({ name, classes }, exclusive), [logits]).value[0]);
+      expect(sum).toBeCloseTo(3 * mean, 4);
+    });
+
+    test('pool image is the mean over the images of the loss of each', () => {
+      const each = [0, 1].map(i => {
+        const part: Input = { data: logits.data.slice(i * 12, (i + 1) * 12), shape: [1, 2, 2, 3] };
+        const f: TensorFunction = z =>
+          createLoss(spec({ name }), exclusive)(z as tf.Tensor4D, tf.tensor4d(target.slice(i * 12, (i + 1) * 12), [1, 2, 2, 3])).value;
+        return onCpu(f, [part]).value[0];
+      });
+      const together = onCpu(lossFunction({ name, pool: 'image' }, exclusive), [logits]).value[0];
+      expect(together).toBeCloseTo((each[0] + each[1]) / 2, 4);
+    });
+  });
+});
+
+test('softmax cross-entropy summed over classes is the mean of -ln of the probability of the true class', () => {
+  const z = [1, 2, 3];
+  const f: TensorFunction = x =>
+    createLoss(spec({ name: 'crossEntropy' }), true)(x as tf.Tensor4D, tf.tensor4d([0, 1, 0], [1, 1, 1, 3])).value;
+  const expected = Math.log(Math.exp(1) + Math.exp(2) + Math.exp(3)) - 2;
+  expect(onCpu(f, [{ data: Float32Array.from(z), shape: [1, 1, 1, 3] }]).value[0]).toBeCloseTo(expected, 5);
+});
+
+test('ALL is applied to each class, not to their sum', () => {
+  const f = lossFunction({ name: 'adaptiveLog' }, false);
+  const perClass = [0, 1, 2].map(c => {
+    const only: TensorFunction = z => {
+      const [one, truth] = [z as tf.Tensor4D, tf.tensor4d(target, [2, 2, 2, 3])].map(x => tf.slice(x, [0, 0, 0, c], [2, 2, 2, 1]));
+      return createLoss(spec({ name: 'adaptiveLog' }))(one, truth).value;
+    };
+    return onCpu(only, [logits]).value[0];
+  });
+  expect(onCpu(f, [logits]).value[0]).toBeCloseTo(perClass[0] + perClass[1] + perClass[2], 4);
+});
+
+test('a numerator smoothing above the denominator is refused', () => {
+  expect(() => spec({ name: 'dice', smoothNumerator: 2 })).toThrow(/at most that of the denominator/);
+});

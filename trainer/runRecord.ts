@@ -1,0 +1,83 @@
+/**
+ * `run.json`: what a run was made of and how it went. Fields are only ever added within a schema.
+ */
+import { isAbsolute, relative, resolve } from 'node:path';
+import { SegfleetError } from './errors.ts';
+import type { Scores } from './evaluate.ts';
+import type { Machine } from './machine.ts';
+import type { Job, LoadedJob } from './spec.ts';
+
+export interface RunRecord {
+  readonly schema: 'segfleet/run/1';
+  readonly name: string;
+  readonly status: 'running' | 'succeeded' | 'failed' | 'stopped';
+  /** Resolved; paths relative to the run folder. */
+  readonly job: Job;
+  readonly provenance: LoadedJob['provenance'];
+  readonly versions: { readonly segfleet: string; readonly node: string; readonly tensorflow: string };
+  readonly library: string;
+  readonly machine: Machine;
+  readonly precision: string;
+  readonly threads: number;
+  readonly data: {
+    readonly cases: number;
+    readonly training: number;
+    readonly validation: number;
+    /** SHA-256 over the ids of both parts. */
+    readonly split: string;
+    /** SHA-256 over the bytes of all images and masks; known once all are read. */
+    readonly digest?: string;
+  };
+  readonly startedAt: string;
+  readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
+  readonly steps?: number;
+  /** With adaptiveLog: share of all steps in the logarithmic branch. */
+  readonly logShare?: number;
+  readonly weights?: {
+    /** SHA-256 of weights/last.safetensors, whose bytes are a function of the weights alone. */
+    readonly digest: string;
+    readonly bestDigest: string;
+  };
+  readonly best?: { readonly epoch: number; readonly validation: Scores };
+  readonly endedAt?: string;
+  readonly exit?: { readonly code: number; readonly error?: string; readonly message?: string };
+}
+
+/** The job with paths that are right when read from `folder`; absolute ones stay. */
+export function withPathsFrom(job: Job, base: string, folder: string): Job {
+  const { path } = job.spec.data;
+  const moved = isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.';
+  return { ...job, spec: { ...job.spec, data: { ...job.spec.data, path: moved } } };
+}
+
+/**
+ * A resumed run must be the same run: only its length may change. (The path of the data may too, if the folder was moved; that the
+ * data are the same is told from their digest.)
+ */
+export function refuseOtherJob(before: RunRecord, job: Job): void {
+  const [now, then] = [job, before.job].map(({ spec }) => ({
+    ...spec,
+    data: { ...spec.data, path: '' },
+    training: { ...spec.training, epochs: 0 },
+  }));
+  for (const key of Object.keys(now) as (keyof typeof now)[]) {
+    if (JSON.stringify(now[key]) !== JSON.stringify(then[key])) {
+      throw new SegfleetError(
+        'usage',
+        `${key} is ${JSON.stringify(now[key])} in the job and ${JSON.stringify(then[key])} in the run that is resumed; only training.epochs may change: restore the rest, or start a new run with --out`,
+      );
+    }
+  }
+}
+
+/** What of the surroundings is not as it was when the run began, so that the bits may not be either. */
+export function differences(before: RunRecord, after: RunRecord): string[] {
+  const pick = ({ versions: { tensorflow }, machine: { instructions }, precision, threads }: RunRecord) => ({
+    tensorflow,
+    instructions: instructions.join(' '),
+    precision,
+    threads,
+  });
+  const [then, now] = [pick(before), pick(after)];
+  return (Object.keys(now) as (keyof typeof now)[]).filter(key => then[key] !== now[key]).map(key => `${key}: ${then[key]} -> ${now[key]}`);
+}

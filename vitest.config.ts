@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Native code: each file in a process of its own, two at a time on the two cores that CI has.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    disableConsoleIntercept: true,
+    reporters: ['default', './test/tools/reporter.ts'],
+    env: { UV_THREADPOOL_SIZE: '12' },
+  },
+});
