@@ -19,11 +19,6 @@ export function writeResults(section: string, machine: string, command: string, 
   const kept = sections.filter(old => !old.startsWith(`## ${section}\n`));
   const date = new Date().toISOString().slice(0, 10);
   const own = `## ${section}\n\n${date}, ${machine}. \`${command}\`\n\n${text.trim()}\n\n`;
-  writeFileSync(
-    file,
-    [head, ...kept, own]
-      .join('')
-      .replace(/\n{3,}/g, '\n\n')
-      .trimEnd() + '\n',
-  );
+  const whole = [head, ...kept, own].join('').replace(/\n{3,}/g, '\n\n');
+  writeFileSync(file, `${whole.trimEnd()}\n`);
 }

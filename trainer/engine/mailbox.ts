@@ -11,7 +11,7 @@ import type * as tf from '@tensorflow/tfjs';
 import { nativeFunction } from './backend.ts';
 import { type Graph, int, type Operation, type Output, string, type, types } from './graph.ts';
 import type { Session } from './session.ts';
-import { float32, float32Scalar, type HostTensor, int32, int32Scalar } from './tensor.ts';
+import { float32, float32Scalar, type HostTensor, int32, int32Scalar, sizeOf } from './tensor.ts';
 
 export interface Ticket {
   readonly generation: number;
@@ -27,6 +27,7 @@ export interface Letter {
 
 interface Meeting {
   readonly point: number;
+  readonly dimensions: readonly number[];
   readonly size: Output;
   /** Takes an answer out; only for draining. */
   readonly drain: Operation;
@@ -80,6 +81,7 @@ export class Mailbox {
     const fedValue = graph.placeholder('float32', null);
     this.#meetings.set(point, {
       point,
+      dimensions,
       size: graph.output('QueueSizeV2', [queue], {}, onHost),
       drain: graph.add('QueueDequeueV2', [queue], { component_types: answerTypes }, onHost),
       fedTicket,
@@ -123,10 +125,12 @@ export class Mailbox {
    * dropped, and all queues are emptied, so that the next run finds none of it.
    */
   async abort(session: Session, run: Promise<unknown>): Promise<void> {
+    const ended = run.catch(() => {});
     const poison = { generation: -1, step: -1 };
-    // The right shape is unknown here and does not matter: a reshape that fails ends the run as well as a NaN does.
-    for (const point of this.#meetings.keys()) await this.answer(session, point, poison, float32(Float32Array.of(Number.NaN)));
-    await run.catch(() => {});
+    for (const { point, dimensions } of this.#meetings.values()) {
+      await this.answer(session, point, poison, float32(new Float32Array(sizeOf(dimensions)).fill(Number.NaN), dimensions));
+    }
+    await ended;
     await this.#drain(session, this.#numLetters, this.#letter);
     for (const { size, drain } of this.#meetings.values()) await this.#drain(session, size, drain);
   }

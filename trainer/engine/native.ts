@@ -93,8 +93,8 @@ function tuneAllocator(): void {
  * is on) is written while the library loads and heeds no setting, so standard error is away for that moment.
  */
 function quietly(load: () => void): void {
-  if (process.env.TF_CPP_MIN_LOG_LEVEL !== undefined) return load();
-  process.env.TF_CPP_MIN_LOG_LEVEL = '2';
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  if (process.env.TF_CPP_MIN_LOG_LEVEL === '0') return load();
   const libc = koffi.load('libc.so.6');
   const dup = libc.func('int dup(int descriptor)');
   const dup2 = libc.func('int dup2(int from, int to)');

@@ -1,0 +1,26 @@
+/**
+ * `npm run build`: what is published. JavaScript in dist/, and in it the few kernel files of tfjs-node-gpu that we use, so that who
+ * installs segfleet does not get that package, whose install script downloads a library from a host that is gone.
+ */
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+rmSync(`${root}/dist`, { recursive: true, force: true });
+execFileSync(`${root}/node_modules/.bin/tsc`, ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+await build({
+  entryPoints: [`${root}/trainer/engine/kernels.ts`],
+  outfile: `${root}/dist/trainer/engine/kernels.js`,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  external: ['@tensorflow/tfjs'],
+  alias: { '@tensorflow/tfjs-core': '@tensorflow/tfjs' }, // one kernel asks for a part of it by name: a second copy then
+  legalComments: 'eof', // their licence stays with their code
+  // CommonJS inside an ES module needs a `require` for what stays outside.
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  logLevel: 'warning',
+});
