@@ -27,7 +27,7 @@ export class TrainingView {
   constructor(options: TrainingViewOptions) {
     this.#options = options;
     this.#stdout = options.stdout ?? process.stdout;
-    const isLive = !options.json && this.#stdout.isTTY && process.env.TERM !== 'dumb';
+    const isLive = !options.json && this.#stdout.isTTY && this.#stdout.columns > 0 && process.env.TERM !== 'dumb';
     this.#live = isLive ? createLogUpdate(this.#stdout) : undefined;
   }
 
