@@ -55,7 +55,6 @@ export function renderChart({ title, x, y, series, xDomain, yDomain, yType, mark
     ],
   });
   const svg = (plot as unknown as { outerHTML: string }).outerHTML;
-  return svg
-    .replace(/^<svg(?![^>]*xmlns=)/, '<svg xmlns="http://www.w3.org/2000/svg"')
-    .replace(/plot-clip-\d+/g, 'plot-clip'); // numbered through the process: the same chart shall be the same bytes
+  // Plot numbers its clip paths through the process: the same chart shall be the same bytes.
+  return svg.replace(/^<svg(?![^>]*xmlns=)/, '<svg xmlns="http://www.w3.org/2000/svg"').replace(/plot-clip-\d+/g, 'plot-clip');
 }

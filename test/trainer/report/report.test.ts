@@ -12,8 +12,22 @@ describe('a chart', () => {
     x: 'epoch',
     y: 'loss',
     series: [
-      { name: 'training', points: [[1, 3], [2, 2], [3, 1]] as const },
-      { name: 'validation', points: [[1, 2.5], [2, 2.2], [3, 2.4]] as const },
+      {
+        name: 'training',
+        points: [
+          [1, 3],
+          [2, 2],
+          [3, 1],
+        ] as const,
+      },
+      {
+        name: 'validation',
+        points: [
+          [1, 2.5],
+          [2, 2.2],
+          [3, 2.4],
+        ] as const,
+      },
     ],
     marks: [{ x: 2, label: 'here' }],
   };
