@@ -3,7 +3,7 @@
 // older system Node can read it: then the Node that comes as a dependency takes over.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 
 const [major] = process.versions.node.split('.').map(Number);
 const bundledNode = () => {
@@ -28,6 +28,8 @@ if (node) {
   );
   process.exitCode = 2;
 } else {
+  // Compiled code is kept in the system's temporary folder: half of the time to start.
+  module.enableCompileCache();
   // libuv reads it at its first use: each step of training in flight holds one of its threads, decoding images others.
   process.env.UV_THREADPOOL_SIZE ??= '12';
   const source = new URL('../cli/main.ts', import.meta.url);

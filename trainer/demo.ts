@@ -2,7 +2,7 @@
  * `npm run demo`: the example job with ALL(Dice) and with plain Dice, side by side. While the Dice loss stays above gamma both are
  * the same training, step for step; the job is one that gets below.
  */
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { evaluateRun, type RunEvaluation } from './evaluateRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
@@ -74,11 +74,8 @@ async function writeDemoReport(folder: string, arms: readonly DemoArm[]): Promis
   for (const { run, title } of arms) {
     const source = join(new RunFolder(run).evaluation('best'), 'overlays');
     for (const kind of ['best', 'median', 'worst']) {
-      const { readFile } = await import('node:fs/promises');
-      await writeAtomically(
-        join(folder, 'overlays', `${title.replace(/\W+/g, '-').replace(/-$/, '')}-${kind}.png`),
-        await readFile(join(source, `${kind}.png`)),
-      );
+      const name = `${title.replace(/\W+/g, '-').replace(/-$/, '')}-${kind}.png`;
+      await writeAtomically(join(folder, 'overlays', name), await readFile(join(source, `${kind}.png`)));
     }
   }
 }

@@ -44,7 +44,7 @@ export default class Demo extends BaseCommand {
     ]);
     this.log(`\nBest epoch of each on the ${arms[0].evaluation.scores.images} held-out images (pooled unless said):`);
     this.log(table(['loss', 'Jaccard', 'per image', 'Dice', 'recall', 'specificity', 'AUC', 'steps in log branch'], rows));
-    this.log(`One seed, ${arms[0].done.steps} steps: a difference this small says nothing about the losses yet.`);
+    this.log(`One seed each and ${arms[0].done.steps} steps: not yet a comparison of the losses.`);
     this.log(
       `\nreport: ${report} (validation-jaccard.svg, log-share.svg, overlays/*.png)\nruns:   ${arms.map(({ run }) => run).join(', ')}`,
     );

@@ -18,7 +18,7 @@ export function writeResults(section: string, machine: string, command: string, 
   const [head, ...sections] = before.split(/^(?=## )/m);
   const kept = sections.filter(old => !old.startsWith(`## ${section}\n`));
   const date = new Date().toISOString().slice(0, 10);
-  const own = `## ${section}\n\n${date}, ${machine}. \`${command}\`\n\n${text.trim()}\n\n`;
-  const whole = [head, ...kept, own].join('').replace(/\n{3,}/g, '\n\n');
-  writeFileSync(file, `${whole.trimEnd()}\n`);
+  const own = `## ${section}\n\n${date}, ${machine}. \`${command}\`\n\n${text.trim()}`;
+  const whole = [head, ...kept, own].map(part => part.trim()).join('\n\n');
+  writeFileSync(file, `${whole}\n`);
 }

@@ -2,9 +2,11 @@
  * Training steps of this engine, timed on request: `node step.ts SPEC.json DTYPE`, then a number of steps a line on stdin.
  */
 import { readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
 import { createInterface } from 'node:readline';
 import { preloadTensorFlow } from '../../trainer/engine/native.ts';
 
+enableCompileCache(); // as the command line does
 void preloadTensorFlow();
 const { loadTensorFlow } = await import('../../trainer/engine/native.ts');
 const { optimizerSchema } = await import('../../trainer/engine/optimizer.ts');

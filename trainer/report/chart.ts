@@ -25,6 +25,9 @@ export interface Chart {
 /** Okabe and Ito's palette: told apart by the colour-blind too. */
 const palette = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000'];
 
+const axis = (label: string | null, labelOffset: number) =>
+  ({ label, labelAnchor: 'center', labelArrow: 'none', labelOffset, grid: true }) as const;
+
 export function renderChart({ title, x, y, series, xDomain, yDomain, yType, marks = [], square }: Chart): string {
   const { document } = parseHTML('<html><body></body></html>');
   const rows = series.flatMap(({ name, points }) => points.map(([px, py]) => ({ series: name, x: px, y: py })));
@@ -37,8 +40,8 @@ export function renderChart({ title, x, y, series, xDomain, yDomain, yType, mark
     marginTop: 50,
     marginBottom: 45,
     style: { background: 'white', color: 'black', fontFamily: 'sans-serif', fontSize: '12px' },
-    x: { label: x, labelOffset: 38, domain: xDomain as [number, number] | undefined, grid: true },
-    y: { label: y || null, domain: yDomain as [number, number] | undefined, type: yType, grid: true },
+    x: { ...axis(x, 38), domain: xDomain as [number, number] | undefined },
+    y: { ...axis(y || null, 48), domain: yDomain as [number, number] | undefined, type: yType },
     color: { domain: series.map(({ name }) => name), range: palette },
     marks: [
       Plot.frame({ stroke: '#ccc' }),
