@@ -65,7 +65,9 @@ export class RocState {
   }
 }
 
-/** The bits of a float32 as a number that sorts as the float does: of negative ones all bits are flipped, of others the sign. */
-const binOf = (bits: number): number => (bits < 0 ? ~bits : bits ^ -0x80000000) >>> 16;
+const minusZero = -0x80000000;
+
+/** The bits of a float32 as a number that sorts as the float does: of negative ones all bits are flipped, of others the sign. Both zeros are one. */
+const binOf = (bits: number): number => (bits < 0 && bits !== minusZero ? ~bits : bits | minusZero) >>> 16;
 
 const total = (histogram: Float64Array): number => histogram.reduce((sum, count) => sum + count, 0);

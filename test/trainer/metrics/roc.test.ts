@@ -31,6 +31,10 @@ describe('area under the ROC curve', () => {
     expect(state([1, 1], [1, 0]).auc()).toEqual({ auc: 0.5, halfWidth: 0.5 });
   });
 
+  test('minus zero is zero', () => {
+    expect(state([-0, 0], [1, 0]).auc()).toEqual({ auc: 0.5, halfWidth: 0.5 });
+  });
+
   test('is not a number where one kind of pixel is missing', () => {
     expect(state([1, 2], [1, 1]).auc().auc).toBeNaN();
   });

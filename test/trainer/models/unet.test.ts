@@ -86,9 +86,10 @@ describe("the paper's U-Net", () => {
     const graph = await onGraph(f, inputs);
     const cpu = onCpu(f, inputs);
     expect(relativeDifference(graph.value, cpu.value)).toBeLessThan(1e-5);
-    // Rounding grows on the way back through twenty-two batch norms: the first layers agree to fewer digits than single operations do.
+    // Operations agree to 1e-5 each (ops.test.ts); here it is their wiring. On the way back through twenty-two batch norms of few pixels
+    // rounding grows, and tips some ReLU that stands at 0 the other way: a gradient that was wired wrong would be off by its own size.
     for (const [i, { name }] of trainable.entries()) {
-      expect(relativeDifference(graph.gradients[i], cpu.gradients[i]), name).toBeLessThan(5e-3);
+      expect(relativeDifference(graph.gradients[i], cpu.gradients[i]), name).toBeLessThan(5e-2);
     }
   });
 
