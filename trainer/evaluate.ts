@@ -1,6 +1,7 @@
 /**
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
+import { ignoredLabel } from './data/batch.ts';
 import type { CaseStore } from './data/store.ts';
 import { type Counts, countsOfImage, type Metrics, meanMetrics, metricsOf, OverlapState } from './metrics/counts.ts';
 import { type Auc, type RocPoint, RocState } from './metrics/roc.ts';
@@ -64,10 +65,8 @@ export async function evaluate(
       cases.push({ id: store.cases[index].id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
       rocs.forEach((roc, c) => {
         const label = exclusive ? c : c + 1;
-        roc.add(
-          classScores(ofImage, classes, c, exclusive),
-          labels.map(value => (value === label ? 1 : 0)),
-        );
+        const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
+        roc.add(classScores(ofImage, classes, c, exclusive), truth);
       });
       await options.onImage?.(index, ofImage);
     }

@@ -47,6 +47,13 @@ describe('counts of an image', () => {
     expect(countsOfImage(logits, labels, 1, false)).toEqual([{ tp: 2, fp: 1, fn: 1, tn: 2 }]);
   });
 
+  test('pixels with the ignored label do not count', () => {
+    const logits = Float32Array.of(2, 0.1, -1, -3);
+    expect(countsOfImage(logits, Uint8Array.of(1, 255, 255, 0), 1, false)).toEqual([{ tp: 1, fp: 0, fn: 0, tn: 1 }]);
+    const two = Float32Array.of(2, 0, /**/ 0, 2);
+    expect(countsOfImage(two, Uint8Array.of(255, 1), 2, true)[1]).toEqual({ tp: 1, fp: 0, fn: 0, tn: 0 });
+  });
+
   test('several classes by themselves: label c + 1 belongs to class c, label 0 to none', () => {
     const logits = Float32Array.of(1, -1, /**/ 1, 1, /**/ -1, -1);
     const labels = Uint8Array.of(1, 2, 0);

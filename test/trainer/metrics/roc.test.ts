@@ -31,6 +31,10 @@ describe('area under the ROC curve', () => {
     expect(state([1, 1], [1, 0]).auc()).toEqual({ auc: 0.5, halfWidth: 0.5 });
   });
 
+  test('pixels with the ignored label do not count', () => {
+    expect(state([1, 2, 3], [0, 1, 255]).auc()).toEqual(state([1, 2], [0, 1]).auc());
+  });
+
   test('minus zero is zero', () => {
     expect(state([-0, 0], [1, 0]).auc()).toEqual({ auc: 0.5, halfWidth: 0.5 });
   });
