@@ -23,7 +23,8 @@ export function labelComponents(mask: Uint8Array, { height, width }: Size): Int3
     labels[first] = ++numLabels;
     const reached = [first];
     for (let at = reached.pop(); at !== undefined; at = reached.pop()) {
-      const [y, x] = [Math.floor(at / width), at % width];
+      const y = Math.floor(at / width);
+      const x = at - y * width;
       for (let ny = Math.max(y - 1, 0); ny <= Math.min(y + 1, height - 1); ny++) {
         for (let nx = Math.max(x - 1, 0); nx <= Math.min(x + 1, width - 1); nx++) {
           const next = ny * width + nx;

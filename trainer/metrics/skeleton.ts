@@ -32,23 +32,36 @@ const removal = Uint8Array.from({ length: 256 }, (_, neighbours) => {
 export function skeletonize(mask: Uint8Array, { height, width }: Size): Uint8Array {
   const stride = width + 2;
   const padded = new Uint8Array((height + 2) * stride);
-  let left: number[] = [];
-  for (let i = 0; i < mask.length; i++) {
-    if (!mask[i]) continue;
-    const at = (Math.floor(i / width) + 1) * stride + (i % width) + 1;
-    padded[at] = 1;
-    left.push(at);
-  }
+  const placeOf = (pixel: number) => (Math.floor(pixel / width) + 1) * stride + (pixel % width) + 1;
+  mask.forEach((value, pixel) => {
+    if (value) padded[placeOf(pixel)] = 1;
+  });
   const around = [1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1];
-  const neighbours = (at: number) => around.reduce((bits, step, i) => bits | (padded[at + step] << i), 0);
-  for (let before = -1; before !== left.length; ) {
-    before = left.length;
+  const neighbours = (at: number) => {
+    let bits = 0;
+    for (let i = 0; i < 8; i++) bits |= padded[at + around[i]] << i;
+    return bits;
+  };
+  // Only a pixel that has lost a neighbour can be taken away: those within a mask wait until the rim has come to them.
+  const isRim = padded.map((value, at) => (value && neighbours(at) !== 0xff ? 1 : 0));
+  let rim = [...isRim.keys()].filter(at => isRim[at]);
+  for (let hasChanged = true; hasChanged; ) {
+    hasChanged = false;
     for (const halfStep of [1, 2]) {
-      for (const at of left.filter(at => removal[neighbours(at)] & halfStep)) padded[at] = 0;
-      left = left.filter(at => padded[at]);
+      const removed = rim.filter(at => removal[neighbours(at)] & halfStep);
+      for (const at of removed) padded[at] = 0;
+      rim = rim.filter(at => padded[at]);
+      for (const at of removed) {
+        for (const step of around) {
+          if (!padded[at + step] || isRim[at + step]) continue;
+          isRim[at + step] = 1;
+          rim.push(at + step);
+        }
+      }
+      hasChanged ||= removed.length > 0;
     }
   }
-  return Uint8Array.from(mask, (_, i) => padded[(Math.floor(i / width) + 1) * stride + (i % width) + 1]);
+  return mask.map((_, pixel) => padded[placeOf(pixel)]);
 }
 
 export interface CentrelineScores {
