@@ -79,7 +79,7 @@ export async function evaluate(
 }
 
 /** The logit of one class against all others: under softmax its own less the logarithm of the sum of the other exponentials. */
-function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
+export function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
   if (classes === 1) return logits;
   const scores = new Float32Array(logits.length / classes);
   for (let pixel = 0; pixel < scores.length; pixel++) {

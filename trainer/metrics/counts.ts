@@ -42,6 +42,12 @@ export function metricsOf({ tp, fp, fn, tn }: Counts): Metrics {
   };
 }
 
+/** The ISIC challenge of 2018 (task 1) takes a Jaccard below this for a failure. */
+export const isicThreshold = 0.65;
+
+/** The Jaccard of an image as ISIC scores it: itself, or 0 where it is below 0.65. */
+export const thresholdedJaccard = (jaccard: number): number => (jaccard < isicThreshold ? 0 : jaccard);
+
 /**
  * Counts of one image, for each class.
  *

@@ -14,7 +14,7 @@ import type { Size } from '../data/decode.ts';
 export function squaredDistances(mask: Uint8Array, { height, width }: Size): Float64Array {
   const squared = new Float64Array(mask.length);
   for (let x = 0; x < width; x++) squareColumn(mask, squared, x, height, width);
-  const envelope = { apexes: new Int32Array(width), ends: new Float64Array(width) };
+  const envelope = { apexes: new Int32Array(width), heights: new Float64Array(width), ends: new Float64Array(width) };
   for (let y = 0; y < height; y++) lowerEnvelope(squared.subarray(y * width, (y + 1) * width), envelope);
   return squared;
 }
@@ -33,26 +33,31 @@ function squareColumn(mask: Uint8Array, squared: Float64Array, x: number, height
   }
 }
 
+/** The parabolas that make up an envelope, from left to right: where each has its lowest point, how high that is, and where it ends. */
+interface Envelope {
+  readonly apexes: Int32Array;
+  readonly heights: Float64Array;
+  readonly ends: Float64Array;
+}
+
 /** Replaces each value f(x) of a row by the least of f(q) + (x - q)^2 over all q: the lower envelope of one parabola a pixel. */
-function lowerEnvelope(row: Float64Array, { apexes, ends }: { apexes: Int32Array; ends: Float64Array }): void {
+function lowerEnvelope(row: Float64Array, { apexes, heights, ends }: Envelope): void {
   let numParabolas = 0;
   for (let q = 0; q < row.length; q++) {
     if (row[q] === Number.POSITIVE_INFINITY) continue;
     // Where the parabola at q comes below the last one; those that it comes below before they begin are no part of the envelope.
     while (numParabolas > 0) {
-      const last = apexes[numParabolas - 1];
-      const crossing = (row[q] + q * q - row[last] - last * last) / (2 * (q - last));
-      if (numParabolas > 1 && crossing <= ends[numParabolas - 2]) numParabolas--;
-      else {
-        ends[numParabolas - 1] = crossing;
-        break;
-      }
+      const last = numParabolas - 1;
+      const crossing = (row[q] + q * q - heights[last] - apexes[last] * apexes[last]) / (2 * (q - apexes[last]));
+      ends[last] = crossing;
+      if (last === 0 || crossing > ends[last - 1]) break;
+      numParabolas--;
     }
-    apexes[numParabolas++] = q;
+    apexes[numParabolas] = q;
+    heights[numParabolas++] = row[q];
   }
   if (numParabolas === 0) return;
   ends[numParabolas - 1] = Number.POSITIVE_INFINITY;
-  const heights = Float64Array.from(apexes.subarray(0, numParabolas), apex => row[apex]);
   let k = 0;
   for (let x = 0; x < row.length; x++) {
     while (ends[k] < x) k++;

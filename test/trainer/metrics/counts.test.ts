@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Counts, countsOfImage, metricsOf, OverlapState } from '../../../trainer/metrics/counts.ts';
+import { type Counts, countsOfImage, metricsOf, OverlapState, thresholdedJaccard } from '../../../trainer/metrics/counts.ts';
+import { goldenPairs } from '../../tools/metricsGolden.ts';
 
 describe('metrics of counts', () => {
   test('by hand: tp 6, fp 2, fn 4, tn 8', () => {
@@ -27,6 +28,20 @@ describe('metrics of counts', () => {
     ['full mask, one pixel missed', { tp: 8, fp: 0, fn: 1, tn: 0 }, { jaccard: 8 / 9, precision: 1, recall: 8 / 9, specificity: 0 }],
   ])('%s', (_, counts, expected) => {
     expect(metricsOf(counts)).toMatchObject(expected);
+  });
+
+  test.each(goldenPairs)('as scikit-learn: $name', ({ logits, truth, answers: { overlap } }) => {
+    const [counts] = countsOfImage(logits, truth, 1, false);
+    const metrics = metricsOf(counts);
+    for (const [name, value] of Object.entries(overlap)) expect(metrics[name as keyof typeof overlap]).toBeCloseTo(value, 12);
+  });
+
+  test.each([
+    [0.6499, 0],
+    [0.65, 0.65],
+    [1, 1],
+  ])('a Jaccard of %d counts as %d for ISIC', (jaccard, expected) => {
+    expect(thresholdedJaccard(jaccard)).toBe(expected);
   });
 
   test('J = D / (2 - D) for any counts', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RocState } from '../../../trainer/metrics/roc.ts';
+import { goldenCases } from '../../tools/metricsGolden.ts';
 
 /** All pairs, ties one half (Mann and Whitney). */
 function exactAuc(scores: readonly number[], truth: readonly number[]): number {
@@ -25,6 +26,11 @@ const state = (scores: readonly number[], truth: readonly number[]) => {
 describe('area under the ROC curve', () => {
   test('by hand: of the pairs (3 > 2), (3 > -1), (0 < 2), (0 > -1) three are ranked right', () => {
     expect(state([3, 0, 2, -1], [1, 1, 0, 0]).auc()).toEqual({ auc: 0.75, halfWidth: 0 });
+  });
+
+  test.each(goldenCases.filter(({ answers }) => answers.auc !== null))('as scikit-learn: $name', ({ logits, truth, answers }) => {
+    const { auc, halfWidth } = state([...logits], [...truth]).auc();
+    expect(Math.abs(auc - answers.auc!)).toBeLessThanOrEqual(halfWidth + 1e-12);
   });
 
   test('a tie counts half and is the whole uncertainty', () => {
