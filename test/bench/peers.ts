@@ -1,5 +1,5 @@
 /**
- * The Python environment of the peers that we are measured against, in the cache, keyed by its requirements.
+ * The Python environments of the peers that we are measured against, in the cache, each keyed by its requirements.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -7,10 +7,9 @@ import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../trainer/engine/library.ts';
 
-const requirements = new URL('peers/requirements.txt', import.meta.url).pathname;
-
-/** The interpreter of that environment; installs it when it is not there (some gigabytes, once). */
-export async function peersPython(): Promise<string> {
+/** The interpreter of the environment with the packages of `peers/<list>`; installs it when it is not there (some gigabytes, once). */
+export async function peersPython(list = 'requirements.txt'): Promise<string> {
+  const requirements = new URL(`peers/${list}`, import.meta.url).pathname;
   const key = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
   const folder = join(cacheFolder(), `peers-${key}`);
   const python = join(folder, 'bin', 'python');
