@@ -1,6 +1,7 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Compare from './commands/compare.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
@@ -13,6 +14,7 @@ import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
+  compare: Compare,
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,

@@ -16,6 +16,8 @@ import type { Selection } from './storage/runFolder.ts';
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly run: string;
   readonly select: Selection;
+  /** SHA-256 of the file of the weights. */
+  readonly weights: string;
   readonly data: string;
   /** Which of its cases were taken. */
   readonly part: 'validation' | 'all';
@@ -26,7 +28,7 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
 
 /** @param data another data set than the run's own, of which all cases are taken */
 export async function evaluateRun(path: string, { select, data }: { select: Selection; data?: string }): Promise<RunEvaluation> {
-  const { folder, job, program } = await openRun(path, select);
+  const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
@@ -41,6 +43,7 @@ export async function evaluateRun(path: string, { select, data }: { select: Sele
     const result: RunEvaluation = {
       run: path,
       select,
+      weights: digest,
       data: data ?? spec.data.path,
       part: data ? 'all' : 'validation',
       scores: evaluation.scores,
