@@ -5,6 +5,7 @@ import Compare from './commands/compare.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
+import Export from './commands/export.ts';
 import Init from './commands/init.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
@@ -18,6 +19,7 @@ export const commands = {
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
+  export: Export,
   init: Init,
   losses: Losses,
   'losses:explain': LossesExplain,

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { SegfleetError } from './errors.ts';
-import { evaluateRun, type RunEvaluation } from './evaluateRun.ts';
+import { evaluationOf } from './evaluateRun.ts';
 import { readRun } from './openRun.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
 import type { Selection } from './storage/runFolder.ts';
@@ -158,13 +158,10 @@ function refuseOtherCases(reference: ScoredRun, run: ScoredRun): void {
 }
 
 async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
-  const { folder, job, record, digest } = await readRun(path, select);
-  const evaluation = folder.evaluation(select);
-  const stored = await readFile(join(evaluation, 'scores.json'), 'utf8')
-    .then(text => JSON.parse(text) as RunEvaluation)
-    .catch(() => undefined);
-  const scores = stored?.weights === digest ? stored : await evaluateRun(path, { select });
-  const { ids, values } = await readCases(join(evaluation, 'cases.csv'));
+  const run = await readRun(path, select);
+  const { folder, job, record } = run;
+  const { convention } = await evaluationOf(path, run, select);
+  const { ids, values } = await readCases(join(folder.evaluation(select), 'cases.csv'));
   const { data, loss, model } = job.spec;
   return {
     path,
@@ -172,7 +169,7 @@ async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
     model: model.name,
     dataDigest: record.data.digest,
     classes: `${data.classes}${data.exclusive ? ', exclusive' : ''}`,
-    convention: scores.convention,
+    convention,
     ids,
     values,
   };

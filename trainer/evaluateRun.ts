@@ -1,13 +1,14 @@
 /**
  * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
  */
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findCases } from './data/cases.ts';
 import { splitCases } from './data/split.ts';
 import { CaseStore } from './data/store.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
-import { openRun } from './openRun.ts';
+import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
 import { writeAtomically } from './storage/files.ts';
@@ -24,6 +25,14 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly convention: string;
   /** Folder with scores.json, cases.csv, roc.svg and overlays/. */
   readonly folder: string;
+}
+
+/** What `evaluate` left beside a run about these weights; evaluates them where it has not, or where it was of others. */
+export async function evaluationOf(path: string, { folder, digest }: StoredRun, select: Selection): Promise<RunEvaluation> {
+  const stored = await readFile(join(folder.evaluation(select), 'scores.json'), 'utf8')
+    .then(text => JSON.parse(text) as RunEvaluation)
+    .catch(() => undefined);
+  return stored?.weights === digest ? stored : evaluateRun(path, { select });
 }
 
 /** @param data another data set than the run's own, of which all cases are taken */
