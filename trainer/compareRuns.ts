@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { SegfleetError } from './errors.ts';
 import { evaluationOf } from './evaluateRun.ts';
+import { type MetricInfo, type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
 import type { Selection } from './storage/runFolder.ts';
@@ -14,7 +15,7 @@ import { describeLoss } from './train.ts';
 
 export interface CompareOptions {
   readonly select: Selection;
-  /** Columns of cases.csv. */
+  /** Columns of cases.csv that are metrics. */
   readonly metrics: readonly string[];
 }
 
@@ -40,8 +41,8 @@ export interface PairComparison {
   /** After Holm's correction over all rows. */
   readonly adjustedP: number;
   readonly test: 'exact' | 'normal';
-  /** The run with the higher values: only where the interval excludes 0 and the adjusted p-value is below `level`; else null. */
-  readonly higher: string | null;
+  /** The better run: only where the interval excludes 0 and the adjusted p-value is below `level`; else null. */
+  readonly better: string | null;
 }
 
 export interface RunComparison {
@@ -49,7 +50,8 @@ export interface RunComparison {
   readonly images: number;
   readonly runs: readonly ComparedRun[];
   readonly comparisons: readonly PairComparison[];
-  readonly convention: string;
+  /** Of the scores: what all share, then each metric. */
+  readonly conventions: readonly string[];
   readonly method: string;
 }
 
@@ -106,15 +108,17 @@ export async function compareRuns(paths: readonly string[], { select, metrics }:
       model,
       means: Object.fromEntries(metrics.map(metric => [metric, mean(values.get(metric)!.filter(Number.isFinite))])),
     })),
-    comparisons: pairs.map((pair, i) => ({ ...pair, adjustedP: adjusted[i], higher: higherOf(pair, adjusted[i]) })),
-    convention: runs[0].convention,
+    comparisons: pairs.map((pair, i) => ({ ...pair, adjustedP: adjusted[i], better: betterOf(pair, adjusted[i]) })),
+    conventions: [runs[0].convention, ...metrics.map(metric => `${metric}: ${infoOf(metric).convention}`)],
     method,
   };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-type Pair = Omit<PairComparison, 'adjustedP' | 'higher'>;
+type Pair = Omit<PairComparison, 'adjustedP' | 'better'>;
+
+const infoOf = (metric: string): MetricInfo => metricCatalogue[metric as MetricKey];
 
 function comparePair(metric: string, first: ScoredRun, second: ScoredRun): Pair {
   const [a, b] = [first, second].map(({ values }) => values.get(metric)!);
@@ -128,10 +132,10 @@ function comparePair(metric: string, first: ScoredRun, second: ScoredRun): Pair 
   return { metric, first: first.path, second: second.path, images, difference: mean(differences), interval, pValue, test };
 }
 
-function higherOf({ interval, first, second }: Pair, adjustedP: number): string | null {
-  if (adjustedP >= level) return null;
-  if (interval.low > 0) return first;
-  return interval.high < 0 ? second : null;
+function betterOf({ metric, interval, first, second }: Pair, adjustedP: number): string | null {
+  if (adjustedP >= level || (interval.low <= 0 && interval.high >= 0)) return null;
+  const firstIsHigher = interval.low > 0;
+  return firstIsHigher === (infoOf(metric).better === 'higher') ? first : second;
 }
 
 /** Scores are only paired where images, truth and rules are the same. */
@@ -179,7 +183,7 @@ async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
 async function readCases(file: string): Promise<Pick<ScoredRun, 'ids' | 'values'>> {
   try {
     const rows: Record<string, string>[] = parse(await readFile(file, 'utf8'), { columns: true, escape: '\\' });
-    const metrics = Object.keys(rows[0]).filter(column => column !== 'id');
+    const metrics = Object.keys(rows[0]).filter(column => column in metricCatalogue);
     const numberOf = (cell: string) => (cell === '' ? Number.NaN : Number(cell));
     const values = new Map(metrics.map(metric => [metric, rows.map(row => numberOf(row[metric]))]));
     return { ids: rows.map(({ id }) => id), values };

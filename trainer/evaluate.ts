@@ -1,6 +1,7 @@
 /**
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
+import { ignoredLabel } from './data/batch.ts';
 import type { CaseStore } from './data/store.ts';
 import { type Counts, countsOfImage, type Metrics, meanMetrics, metricsOf, OverlapState } from './metrics/counts.ts';
 import { type Auc, type RocPoint, RocState } from './metrics/roc.ts';
@@ -64,10 +65,8 @@ export async function evaluate(
       cases.push({ id: store.cases[index].id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
       rocs.forEach((roc, c) => {
         const label = exclusive ? c : c + 1;
-        roc.add(
-          classScores(ofImage, classes, c, exclusive),
-          labels.map(value => (value === label ? 1 : 0)),
-        );
+        const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
+        roc.add(classScores(ofImage, classes, c, exclusive), truth);
       });
       await options.onImage?.(index, ofImage);
     }
@@ -80,7 +79,7 @@ export async function evaluate(
 }
 
 /** The logit of one class against all others: under softmax its own less the logarithm of the sum of the other exponentials. */
-function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
+export function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
   if (classes === 1) return logits;
   const scores = new Float32Array(logits.length / classes);
   for (let pixel = 0; pixel < scores.length; pixel++) {

@@ -7,9 +7,12 @@ import { findCases } from './data/cases.ts';
 import { splitCases } from './data/split.ts';
 import { CaseStore } from './data/store.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
+import { imageMetricNames, Measurements } from './measure.ts';
+import type { ReliabilityPoint } from './metrics/calibration.ts';
+import type { Measured } from './metrics/catalogue.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun, type StoredRun } from './openRun.ts';
-import { renderChart } from './report/chart.ts';
+import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Selection } from './storage/runFolder.ts';
@@ -23,7 +26,11 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   /** Which of its cases were taken. */
   readonly part: 'validation' | 'all';
   readonly convention: string;
-  /** Folder with scores.json, cases.csv, roc.svg and overlays/. */
+  /** Every number with its own convention. */
+  readonly metrics: readonly Measured[];
+  /** Points of the reliability diagram of each class. */
+  readonly reliability: readonly (readonly ReliabilityPoint[])[];
+  /** Folder with scores.json, cases.csv, roc.svg, reliability.svg and overlays/. */
   readonly folder: string;
 }
 
@@ -45,7 +52,10 @@ export async function evaluateRun(path: string, { select, data }: { select: Sele
     const all = Array.from(cases.keys());
     const indices = data ? all : splitCases(ids, { share: spec.data.split.validation, seed: spec.data.split.seed }).validation;
     const store = new CaseStore(cases, program.options.image, spec.data);
-    const evaluation = await evaluate(program, store, indices, { batch: spec.training.batch });
+    const { batch } = spec.training;
+    const measurements = new Measurements({ ...spec.data.size, classes: spec.data.classes, exclusive: spec.data.exclusive });
+    const onImage = async (index: number, logits: Float32Array) => measurements.add(logits, (await store.get(index)).labels);
+    const evaluation = await evaluate(program, store, indices, { batch, onImage });
 
     const out = data ? join(folder.evaluation(select), 'other-data') : folder.evaluation(select);
     const { height, width } = spec.data.size;
@@ -57,27 +67,61 @@ export async function evaluateRun(path: string, { select, data }: { select: Sele
       part: data ? 'all' : 'validation',
       scores: evaluation.scores,
       perClass: evaluation.perClass,
-      convention: `at ${width}x${height} (width x height), probability above 0.5; pooled: counts of all images together; per image: mean over images; ${emptyMaskRule}`,
+      convention: `at ${width}x${height} (width x height), probability above 0.5; of several classes the mean over classes; ${emptyMaskRule}`,
+      metrics: measurements.measured(evaluation.scores, batch),
+      reliability: measurements.reliability(),
       folder: out,
     };
     await writeAtomically(join(out, 'scores.json'), `${JSON.stringify(result, null, 2)}\n`);
-    const rows = evaluation.cases.map(({ id, metrics }) => [JSON.stringify(id), ...metricNames.map(name => metrics[name])].join(','));
-    await writeAtomically(join(out, 'cases.csv'), `${[['id', ...metricNames].join(','), ...rows].join('\n')}\n`);
+    await writeAtomically(join(out, 'cases.csv'), casesTable(evaluation, measurements));
     const roc = evaluation.roc.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate] as const);
     const area = evaluation.scores.auc.auc.toFixed(4);
-    const chart = renderChart({
-      title: `${job.metadata.name}: ROC, area ${area}`,
-      x: 'false positive rate',
-      y: 'true positive rate',
-      series: [{ name: job.spec.loss.name, points: roc }],
-      xDomain: [0, 1],
-      yDomain: [0, 1],
-      square: true,
-    });
-    await writeAtomically(join(out, 'roc.svg'), chart);
+    const square = { xDomain: [0, 1], yDomain: [0, 1], square: true } as const;
+    const charts = {
+      roc: {
+        title: `${job.metadata.name}: ROC, area ${area}`,
+        x: 'false positive rate',
+        y: 'true positive rate',
+        series: [{ name: job.spec.loss.name, points: roc }],
+      },
+      reliability: {
+        title: `${job.metadata.name}: reliability of probabilities`,
+        x: 'predicted probability of foreground',
+        y: 'share of foreground',
+        series: [...reliabilitySeries(job.spec.loss.name, result.reliability), { name: 'calibrated', points: diagonal }],
+        legend: 'top-left' as const,
+      },
+    };
+    for (const [name, chart] of Object.entries(charts)) {
+      await writeAtomically(join(out, `${name}.svg`), renderChart({ ...chart, ...square }));
+    }
     await writeOverlays(join(out, 'overlays'), { program, store, evaluation });
     return result;
   } finally {
     await program.close();
   }
+}
+
+const diagonal: readonly (readonly [number, number])[] = [
+  [0, 0],
+  [1, 1],
+];
+
+/** @param classes points of each class */
+function reliabilitySeries(name: string, classes: RunEvaluation['reliability']): Series[] {
+  return classes.map((points, c) => ({
+    name: classes.length === 1 ? name : `${name}, class ${c}`,
+    points: points.map(({ probability, frequency }) => [probability, frequency] as const),
+  }));
+}
+
+/** One row a case; a score that is not defined is left empty. */
+function casesTable({ cases }: Evaluation, { images }: Measurements): string {
+  const head = ['id', ...metricNames, ...imageMetricNames, 'penalised'];
+  const rows = cases.map(({ id, metrics }, i) => {
+    const { values, penalised } = images[i];
+    const numbers = [...metricNames.map(name => metrics[name]), ...imageMetricNames.map(name => values[name])];
+    return [JSON.stringify(id), ...numbers.map(value => (Number.isNaN(value) ? '' : value)), penalised];
+  });
+  return `${[head, ...rows].map(row => row.join(',')).join('\n')}\n`;
 }

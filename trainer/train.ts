@@ -302,6 +302,7 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
     image: { ...size, channels },
     classes,
     exclusive,
+    ignore: spec.data.ignore !== undefined,
     loss: spec.loss,
     heads: {
       loss: spec.deepSupervision?.loss ?? spec.loss,

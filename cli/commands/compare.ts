@@ -5,7 +5,7 @@ export default class Compare extends BaseCommand {
   static override summary = 'Compare runs image by image: mean difference, interval, and tests corrected for their number.';
   static override description = `Runs must share data set, split and classes. Runs that were not evaluated yet are evaluated first.
 
-A run is called higher only where the bootstrap interval of the difference excludes 0 and the p-value after Holm's correction is below 0.05. It says nothing about other seeds: one run is one draw.`;
+A run is called better only where the bootstrap interval of the difference excludes 0 and the p-value after Holm's correction is below 0.05. It says nothing about other seeds: one run is one draw.`;
   static override examples = [
     '<%= config.bin %> compare runs/all runs/dice',
     '<%= config.bin %> compare runs/all runs/dice runs/focal --metric jaccard --metric recall --json',

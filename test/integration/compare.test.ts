@@ -76,7 +76,7 @@ describe('runs that were not evaluated', () => {
 });
 
 describe('the comparison', () => {
-  test('of eight images that all gained: mean 0.045, p = 2/2^8, and which is higher', async () => {
+  test('of eight images that all gained: mean 0.045, p = 2/2^8, and which is better', async () => {
     score(...[1, 2, 3, 4, 5, 6, 7, 8].map(k => [0.5 + k / 100, 0.5] as const));
     const { comparisons } = await compareRuns([first, second], options);
     expect(comparisons).toHaveLength(1);
@@ -89,32 +89,43 @@ describe('the comparison', () => {
       pValue: 2 / 256,
       adjustedP: 2 / 256,
       test: 'exact',
-      higher: first,
+      better: first,
     });
     const { interval } = comparisons[0];
     expect(interval.low).toBeGreaterThan(0.01);
     expect(interval.high).toBeLessThan(0.08);
     expect((await compareRuns([second, first], options)).comparisons[0]).toMatchObject({
       difference: expect.closeTo(-0.045, 12),
-      higher: first,
+      better: first,
     });
+  });
+
+  test('of distances calls the lower one better', async () => {
+    for (const [run, add] of [
+      [first, 1],
+      [second, 0],
+    ] as const) {
+      writeFileSync(table(run), `id,hd95,penalised\n${Array.from({ length: 8 }, (_, k) => `"${k}",${k + add},false`).join('\n')}\n`);
+    }
+    const { comparisons } = await compareRuns([first, second], { select: 'best', metrics: ['hd95'] });
+    expect(comparisons[0]).toMatchObject({ difference: 1, interval: { low: 1, high: 1 }, better: second });
   });
 
   test('claims nothing where the interval holds 0, whatever the test says', async () => {
     // Twenty small gains and one large loss: the signs are uneven, the mean is not told from 0.
     score(...Array.from({ length: 20 }, (_, k) => [0.801 + k / 1000, 0.8] as const), [0, 0.9]);
     const { comparisons } = await compareRuns([first, second], options);
-    const [{ interval, adjustedP, higher }] = comparisons;
+    const [{ interval, adjustedP, better }] = comparisons;
     expect(adjustedP).toBeLessThan(0.01);
     expect(interval.low).toBeLessThan(0);
     expect(interval.high).toBeGreaterThan(0);
-    expect(higher).toBeNull();
+    expect(better).toBeNull();
   });
 
   test('claims nothing where the corrected p-value is not small, whatever the interval says', async () => {
     score([0.6, 0.5], [0.7, 0.5], [0.8, 0.5]);
     const { comparisons } = await compareRuns([first, second], options);
-    expect(comparisons[0]).toMatchObject({ pValue: 2 / 8, higher: null });
+    expect(comparisons[0]).toMatchObject({ pValue: 2 / 8, better: null });
     expect(comparisons[0].interval.low).toBeGreaterThan(0);
     const { stdout } = await segfleet(['compare', first, second, '--metric', 'jaccard']);
     expect(stdout).toContain('With 3 images no p-value can be below 0.250');

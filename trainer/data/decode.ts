@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
+import { ignoredLabel } from './batch.ts';
 
 export interface Size {
   readonly height: number;
@@ -51,6 +52,8 @@ function withChannels(data: Uint8Array, from: number, to: number): Uint8Array {
 export interface LabelRules {
   readonly classes: number;
   readonly exclusive: boolean;
+  /** Mask value of pixels that do not count; they become `ignoredLabel`. */
+  readonly ignore?: number;
 }
 
 /**
@@ -80,7 +83,7 @@ function toLabels(
   values: ArrayLike<number>,
   channels: number,
   { width }: Size,
-  { classes, exclusive }: LabelRules,
+  { classes, exclusive, ignore }: LabelRules,
 ): Uint8Array {
   const labels = new Uint8Array(values.length / channels);
   const highest = exclusive ? classes - 1 : classes;
@@ -91,7 +94,8 @@ function toLabels(
     for (let channel = 1; channel < channels; channel++) {
       if (values[i * channels + channel] !== value) throw invalid(file, `the mask is coloured at ${at()}; a mask has one value a pixel`);
     }
-    if (value === 0) continue;
+    if (value === ignore) labels[i] = ignoredLabel;
+    if (value === 0 || value === ignore) continue;
     if (classes > 1) {
       if (value > highest) {
         throw invalid(file, `the mask has the value ${value} at ${at()}; with data.classes ${classes} labels go from 0 to ${highest}`);

@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import type { RunEvaluation } from '../evaluateRun.ts';
-import { metricNames } from '../metrics/counts.ts';
+import { aggregations, metricCatalogue } from '../metrics/catalogue.ts';
 import type { StoredRun } from '../openRun.ts';
 import { describeLoss } from '../train.ts';
 import type { ModelDescription } from './description.ts';
@@ -22,7 +22,7 @@ export function renderCard({ run, evaluation, description }: Card): string {
   const { spec } = job;
   const { data, training, loss, model } = spec;
   const dataName = basename(data.path);
-  const { pooled, perImage, auc, images } = evaluation.scores;
+  const { pooled, images } = evaluation.scores;
   const parameters = [...weights.values()].reduce((sum, { shape }) => sum + shape.reduce((product, length) => product * length, 1), 0);
   const result = (type: string, value: number) => ({ type, name: type, value: Number(value.toFixed(4)) });
   const header = {
@@ -43,7 +43,14 @@ export function renderCard({ run, evaluation, description }: Card): string {
       },
     ],
   };
-  const rows = metricNames.map(name => `| ${name} | ${pooled[name].toFixed(4)} | ${perImage[name].toFixed(4)} |`);
+  const shown = evaluation.metrics.filter(({ aggregation }) => aggregation === 'pooled' || aggregation === 'perImage');
+  const rows = shown.map(({ title, aggregation, value, unit, better }) => {
+    const text = Number.isFinite(value) ? `${value.toFixed(4)}${unit === 'pixels' ? ' pixels' : ''}` : 'not defined';
+    return `| ${title} | ${aggregations[aggregation].title} | ${text} | ${better} |`;
+  });
+  const conventions = [...new Set(shown.map(({ name }) => name))].map(
+    name => `- ${metricCatalogue[name].title}: ${metricCatalogue[name].convention}`,
+  );
   const isBest = evaluation.select === 'best';
   const epoch = isBest && record.best ? `best epoch (${record.best.epoch} of ${training.epochs})` : `${evaluation.select} epoch`;
   return `---
@@ -85,11 +92,13 @@ ${stringify({ ...spec, data: { ...data, path: dataName } }, { lineWidth: 0 })}\`
 
 On the ${images} validation images.
 
-| | pooled | mean per image |
-|---|---|---|
+| | average | value | better |
+|---|---|---|---|
 ${rows.join('\n')}
 
-Area under the ROC curve: ${Number.isFinite(auc.auc) ? auc.auc.toFixed(4) : 'not defined'}. Convention: ${evaluation.convention}.
+Scored ${evaluation.convention}.
+
+${conventions.join('\n')}
 
 ## Limits
 
