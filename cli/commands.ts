@@ -1,9 +1,11 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Compare from './commands/compare.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
+import Export from './commands/export.ts';
 import Init from './commands/init.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
@@ -13,9 +15,11 @@ import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
+  compare: Compare,
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
+  export: Export,
   init: Init,
   losses: Losses,
   'losses:explain': LossesExplain,

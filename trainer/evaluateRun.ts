@@ -1,6 +1,7 @@
 /**
  * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
  */
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findCases } from './data/cases.ts';
 import { splitCases } from './data/split.ts';
@@ -10,7 +11,7 @@ import { imageMetricNames, Measurements } from './measure.ts';
 import type { ReliabilityPoint } from './metrics/calibration.ts';
 import type { Measured } from './metrics/catalogue.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
-import { openRun } from './openRun.ts';
+import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
 import { writeAtomically } from './storage/files.ts';
@@ -19,6 +20,8 @@ import type { Selection } from './storage/runFolder.ts';
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly run: string;
   readonly select: Selection;
+  /** SHA-256 of the file of the weights. */
+  readonly weights: string;
   readonly data: string;
   /** Which of its cases were taken. */
   readonly part: 'validation' | 'all';
@@ -31,9 +34,17 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly folder: string;
 }
 
+/** What `evaluate` left beside a run about these weights; evaluates them where it has not, or where it was of others. */
+export async function evaluationOf(path: string, { folder, digest }: StoredRun, select: Selection): Promise<RunEvaluation> {
+  const stored = await readFile(join(folder.evaluation(select), 'scores.json'), 'utf8')
+    .then(text => JSON.parse(text) as RunEvaluation)
+    .catch(() => undefined);
+  return stored?.weights === digest ? stored : evaluateRun(path, { select });
+}
+
 /** @param data another data set than the run's own, of which all cases are taken */
 export async function evaluateRun(path: string, { select, data }: { select: Selection; data?: string }): Promise<RunEvaluation> {
-  const { folder, job, program } = await openRun(path, select);
+  const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
@@ -51,6 +62,7 @@ export async function evaluateRun(path: string, { select, data }: { select: Sele
     const result: RunEvaluation = {
       run: path,
       select,
+      weights: digest,
       data: data ?? spec.data.path,
       part: data ? 'all' : 'validation',
       scores: evaluation.scores,

@@ -316,7 +316,7 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
   };
 }
 
-const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
+export const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
 
 /** @param steps those of the epoch that this process ran: all, unless it was resumed in the middle of one */
 function epochEvent(

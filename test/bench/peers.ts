@@ -15,6 +15,9 @@ export const peersPython = async (): Promise<string> => environment('peers', 're
 /** The same with the libraries that metrics are checked against, on top of it. */
 export const metricsPython = async (): Promise<string> => environment('metrics', 'metrics-requirements.txt', await peersPython());
 
+/** Those that our statistics are checked against, alone. */
+export const statisticsPython = async (): Promise<string> => environment('statistics', 'statistics-requirements.txt');
+
 /** @param base interpreter of an environment whose packages this one has too */
 function environment(name: string, requirementsFile: string, base?: string): string {
   const requirements = requirementsOf(requirementsFile);
