@@ -3,8 +3,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
+import { type Header, isAnimatedPng, plainHeader } from './header.ts';
 
 export interface Size {
   readonly height: number;
@@ -46,7 +47,7 @@ export async function decodeImage(file: ImageFile, size: Size | undefined, chann
 }
 
 /** What the header of an image says. @throws invalidData: what cannot be taken, by name (no image, too large, frames, rotation, type) */
-export async function readHeader(file: ImageFile): Promise<Metadata & Size> {
+export async function readHeader(file: ImageFile): Promise<Header> {
   const { name, bytes } = await read(file);
   return header(name, bytes);
 }
@@ -177,14 +178,9 @@ async function read(file: ImageFile): Promise<{ name: string; bytes: Buffer }> {
   }
 }
 
-async function header(file: string, bytes: Buffer): Promise<Metadata & Size> {
-  let metadata: Metadata;
-  try {
-    metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
-  } catch (cause) {
-    throw invalid(file, 'this is not an image that can be read (PNG, JPEG, TIFF and GIF are); replace the file or remove the case', cause);
-  }
-  const { width, height, pages = 1, depth, orientation = 1 } = metadata;
+async function header(file: string, bytes: Buffer): Promise<Header> {
+  const found = plainHeader(bytes) ?? (await openHeader(file, bytes));
+  const { width, height, pages = 1, depth, orientation = 1 } = found;
   if (width * height > maxPixels) {
     throw invalid(
       file,
@@ -202,7 +198,17 @@ async function header(file: string, bytes: Buffer): Promise<Metadata & Size> {
   if (depth !== 'uchar' && depth !== 'ushort' && depth !== 'char') {
     throw invalid(file, `the pixels are of type ${depth}; 8 or 16 bits are expected`);
   }
-  return metadata;
+  return found;
+}
+
+async function openHeader(file: string, bytes: Buffer): Promise<Header> {
+  try {
+    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+    // The decoder knows no animated PNG and would take its first frame.
+    return isAnimatedPng(bytes) ? { ...metadata, pages: bytes.readUInt32BE(bytes.indexOf('acTL') + 4) } : metadata;
+  } catch (cause) {
+    throw invalid(file, 'this is not an image that can be read (PNG, JPEG, TIFF and GIF are); replace the file or remove the case', cause);
+  }
 }
 
 async function decode(file: string, image: Sharp, depth: string = 'uchar') {

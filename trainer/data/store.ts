@@ -16,8 +16,8 @@ export interface DecodedCase {
   readonly digest: string;
 }
 
-/** Decoders at work at once while filling: training shall keep the processors. */
-const numDecoders = 2;
+/** Decoders at work at once while filling; a decoder mostly waits for its turn in the pool of threads, so two do not fill two processors. */
+const numDecoders = 4;
 
 export class CaseStore {
   readonly cases: readonly LabelledCase[];
