@@ -2,11 +2,12 @@
  * The decoded cases of a run, kept in memory as bytes. Each file is read once: when a batch first needs it, or by the filling
  * that goes on beside training, whichever comes first.
  */
-import { createHash } from 'node:crypto';
 import { SegfleetError } from '../errors.ts';
 import type { Batch, ImageShape } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
+import { KeptCases, worthCaching } from './decodedCache.ts';
+import { caseDigest, dataDigest } from './digest.ts';
 
 export interface DecodedCase {
   readonly id: string;
@@ -24,17 +25,21 @@ export class CaseStore {
   readonly #shape: ImageShape;
   readonly #rules: LabelRules;
   readonly #decoded: (Promise<DecodedCase> | undefined)[] = [];
+  readonly #kept: KeptCases | undefined;
 
-  constructor(cases: readonly LabelledCase[], shape: ImageShape, rules: LabelRules) {
+  /** @param keep where decoded cases are kept between runs; by default in the cache of the user, where the set is large enough */
+  constructor(cases: readonly LabelledCase[], shape: ImageShape, rules: LabelRules, keep?: string) {
     this.cases = cases;
     this.#shape = shape;
     this.#rules = rules;
+    const bytes = cases.length * shape.height * shape.width * (shape.channels + 1);
+    if (keep || bytes >= worthCaching) this.#kept = new KeptCases(cases, { ...shape, ...rules }, keep);
   }
 
   get(index: number): Promise<DecodedCase> {
     let decoded = this.#decoded[index];
     if (!decoded) {
-      decoded = this.#decode(this.cases[index]);
+      decoded = this.#read(index);
       decoded.catch(() => {}); // whoever waits for it gets the error
       this.#decoded[index] = decoded;
     }
@@ -52,6 +57,7 @@ export class CaseStore {
       }
     };
     await Promise.all(Array.from({ length: numDecoders }, work));
+    await this.#kept?.keep(await Promise.all(this.cases.map((_, index) => this.get(index))));
     if (!hasForeground) {
       throw new SegfleetError(
         'invalidData',
@@ -62,12 +68,7 @@ export class CaseStore {
 
   /** SHA-256 over the bytes of all images and masks; waits until all are decoded. */
   async digest(): Promise<string> {
-    const hash = createHash('sha256');
-    for (const index of this.cases.keys()) {
-      const { id, digest } = await this.get(index);
-      hash.update(`${JSON.stringify(id)} ${digest}\n`);
-    }
-    return hash.digest('hex');
+    return dataDigest(await Promise.all(this.cases.map((_, index) => this.get(index))));
   }
 
   /** The cases `indices`, one behind the other. */
@@ -83,9 +84,21 @@ export class CaseStore {
     return { count: cases.length, images, labels };
   }
 
+  async #read(index: number): Promise<DecodedCase> {
+    const { id } = this.cases[index];
+    const kept = await this.#kept?.read(index);
+    return kept ? { id, ...kept } : this.#decode(this.cases[index]);
+  }
+
   async #decode({ id, image, mask }: LabelledCase): Promise<DecodedCase> {
     const picture = await decodeImage(image, this.#shape, this.#shape.channels);
     const labels = await decodeMask(mask, picture.original, this.#shape, this.#rules);
-    return { id, image: picture.pixels, labels: labels.pixels, original: picture.original, digest: `${picture.sha256} ${labels.sha256}` };
+    return {
+      id,
+      image: picture.pixels,
+      labels: labels.pixels,
+      original: picture.original,
+      digest: caseDigest(picture.sha256, labels.sha256),
+    };
   }
 }
