@@ -12,6 +12,8 @@ export interface Case {
   readonly image: string;
   /** Missing only where no mask is needed (prediction). */
   readonly mask?: string;
+  /** Mask of the field of view, where the data set has one: scores are taken inside it. */
+  readonly fov?: string;
 }
 
 export interface LabelledCase extends Case {
@@ -58,15 +60,15 @@ async function casesOfManifest(file: string): Promise<LabelledCase[]> {
     const { id } = record;
     if (known.has(id)) throw new SegfleetError('invalidData', `${where}: the id ${id} stands on an earlier line too; ids must differ`);
     known.add(id);
-    const [image, mask] = [record.image, record.mask].map(name => resolve(folder, name));
-    for (const path of [image, mask]) {
+    const [image, mask, fov] = [record.image, record.mask, record.fov].map(name => (name ? resolve(folder, name) : undefined));
+    for (const path of [image!, mask!, ...(fov ? [fov] : [])]) {
       if (!(await exists(path, listed))) {
         throw new SegfleetError('invalidData', `${where}: ${path} is not there; mend the path or remove the line`, {
           details: { file: path },
         });
       }
     }
-    cases.push({ id, image, mask });
+    cases.push({ id, image: image!, mask: mask!, ...(fov && { fov }) });
   }
   return cases;
 }

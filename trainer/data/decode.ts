@@ -25,10 +25,13 @@ export const maxPixels = 2 ** 27;
 /**
  * Colour (3 channels) or luminance (1), whatever the file has; alpha is dropped; 16 bits are scaled to 8. Resized with a
  * triangle filter (bilinear; when it shrinks, over all pixels that fall together).
+ *
+ * @param size the image's own where it is left out
  */
-export async function decodeImage(file: string, { height, width }: Size, channels: number): Promise<DecodedImage> {
+export async function decodeImage(file: string, size: Size | undefined, channels: number): Promise<DecodedImage> {
   const bytes = await read(file);
   const metadata = await header(file, bytes);
+  const { height, width } = size ?? metadata;
   const decoder = sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels }).removeAlpha();
   const toned = channels === 1 ? decoder.greyscale() : decoder.toColourspace('srgb');
   const resized =

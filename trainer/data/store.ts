@@ -4,16 +4,27 @@
  */
 import { createHash } from 'node:crypto';
 import { SegfleetError } from '../errors.ts';
-import type { Batch, ImageShape } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
 
 export interface DecodedCase {
   readonly id: string;
+  /** [height, width, channels] */
   readonly image: Uint8Array;
+  /** [height, width] */
   readonly labels: Uint8Array;
+  /** [height, width]: 1 in the field of view, where the data set has one. */
+  readonly fov?: Uint8Array;
+  /** Of these three. */
+  readonly size: Size;
+  /** Of the files. */
   readonly original: Size;
   readonly digest: string;
+}
+
+/** Without a size, each case keeps its own. */
+export interface StoredShape extends Partial<Size> {
+  readonly channels: number;
 }
 
 /** Decoders at work at once while filling: training shall keep the processors. */
@@ -21,11 +32,11 @@ const numDecoders = 2;
 
 export class CaseStore {
   readonly cases: readonly LabelledCase[];
-  readonly #shape: ImageShape;
+  readonly #shape: StoredShape;
   readonly #rules: LabelRules;
   readonly #decoded: (Promise<DecodedCase> | undefined)[] = [];
 
-  constructor(cases: readonly LabelledCase[], shape: ImageShape, rules: LabelRules) {
+  constructor(cases: readonly LabelledCase[], shape: StoredShape, rules: LabelRules) {
     this.cases = cases;
     this.#shape = shape;
     this.#rules = rules;
@@ -70,22 +81,18 @@ export class CaseStore {
     return hash.digest('hex');
   }
 
-  /** The cases `indices`, one behind the other. */
-  async batch(indices: ArrayLike<number>): Promise<Batch> {
+  async #decode({ id, image, mask, fov }: LabelledCase): Promise<DecodedCase> {
     const { height, width, channels } = this.#shape;
-    const cases = await Promise.all(Array.from(indices, index => this.get(index)));
-    const images = new Uint8Array(cases.length * height * width * channels);
-    const labels = new Uint8Array(cases.length * height * width);
-    cases.forEach((decoded, i) => {
-      images.set(decoded.image, i * decoded.image.length);
-      labels.set(decoded.labels, i * decoded.labels.length);
-    });
-    return { count: cases.length, images, labels };
-  }
-
-  async #decode({ id, image, mask }: LabelledCase): Promise<DecodedCase> {
-    const picture = await decodeImage(image, this.#shape, this.#shape.channels);
-    const labels = await decodeMask(mask, picture.original, this.#shape, this.#rules);
-    return { id, image: picture.pixels, labels: labels.pixels, original: picture.original, digest: `${picture.sha256} ${labels.sha256}` };
+    const { pixels, original, ...picture } = await decodeImage(image, height && width ? { height, width } : undefined, channels);
+    const size = { height: height ?? original.height, width: width ?? original.width };
+    const labels = await decodeMask(mask, original, size, this.#rules);
+    const view = fov === undefined ? undefined : await decodeMask(fov, original, size, { classes: 1, exclusive: false });
+    if (view && !view.pixels.includes(1)) {
+      throw new SegfleetError('invalidData', `${fov}: the field of view is empty; mend the mask, or leave it out of the manifest`, {
+        details: { file: fov },
+      });
+    }
+    const digest = [picture.sha256, labels.sha256, ...(view ? [view.sha256] : [])].join(' ');
+    return { id, image: pixels, labels: labels.pixels, fov: view?.pixels, size, original, digest };
   }
 }
