@@ -4,7 +4,7 @@
 import { relative, resolve } from 'node:path';
 import sharp from 'sharp';
 import { findCases } from './data/cases.ts';
-import { models } from './models/catalogue.ts';
+import { stride } from './models/catalogue.ts';
 
 export interface InitOptions {
   readonly name: string;
@@ -68,7 +68,6 @@ spec:
 async function fittingSize(data: string): Promise<{ height: number; width: number }> {
   const [first] = await findCases(data);
   const { height, width } = await sharp(first.image).metadata();
-  const { stride } = models.unet;
   const shrink = Math.min(1, 256 / Math.max(height, width));
   const fitting = (side: number) => Math.max(stride, Math.round((side * shrink) / stride) * stride);
   return { height: fitting(height), width: fitting(width) };

@@ -12,7 +12,7 @@ import { precisions } from './engine/precision.ts';
 import { scheduleSchema } from './engine/schedule.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { lossSchema } from './losses/catalogue.ts';
-import { modelSchema, models } from './models/catalogue.ts';
+import { modelSchema, numHeads, stride } from './models/catalogue.ts';
 
 /** Fits TensorFlow's int32 keys and every YAML reader. */
 const seed = z
@@ -67,6 +67,16 @@ const trainingSchema = z.strictObject({
     .describe('Processor threads of a step; by default all. Part of what the bits of a result depend on.'),
 });
 
+const deepSupervisionSchema = z.strictObject({
+  loss: lossSchema.optional().describe('Of the coarser outputs, against the mask sampled at their size; by default the loss of the job.'),
+  weights: z
+    .array(z.number().min(0))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('Of the coarser outputs, finest first; the output at full size has 1. By default all have 1.'),
+});
+
 export const jobSchema = z
   .strictObject({
     apiVersion: z.literal('segfleet.dev/v1alpha1'),
@@ -84,11 +94,11 @@ export const jobSchema = z
       data: dataSchema,
       model: modelSchema.prefault({ name: 'unet' }),
       loss: lossSchema.prefault({ name: 'adaptiveLog' }),
+      deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
       training: trainingSchema.prefault({}),
     }),
   })
   .superRefine(({ spec }, context) => {
-    const { stride } = models[spec.model.name];
     for (const key of ['height', 'width'] as const) {
       const value = spec.data.size[key];
       if (value % stride !== 0) {
@@ -99,6 +109,22 @@ export const jobSchema = z
           message: `is ${value}, which is not divisible by ${stride} as ${spec.model.name} needs; try ${nearest}`,
         });
       }
+    }
+    const heads = numHeads(spec.model);
+    const { deepSupervision } = spec;
+    if (deepSupervision && heads === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['spec', 'deepSupervision'],
+        message: `is given, and ${spec.model.name} has no outputs at coarser levels; leave it out`,
+      });
+    }
+    if (heads > 0 && deepSupervision?.weights && deepSupervision.weights.length !== heads) {
+      context.addIssue({
+        code: 'custom',
+        path: ['spec', 'deepSupervision', 'weights'],
+        message: `has ${deepSupervision.weights.length} numbers; ${spec.model.name} has ${heads} coarser outputs`,
+      });
     }
     if (spec.data.exclusive && spec.data.classes < 2) {
       context.addIssue({

@@ -17,7 +17,7 @@ import { SegfleetError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import type { LossSpec } from './losses/catalogue.ts';
 import { describeMachine, versions } from './machine.ts';
-import { models } from './models/catalogue.ts';
+import { createNetwork, numHeads } from './models/catalogue.ts';
 import { countParameters } from './models/layers.ts';
 import { Program, type ProgramOptions, type State, type StepResult } from './program.ts';
 import { writeResults, writeRunReport } from './report/run.ts';
@@ -298,11 +298,15 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
   const { spec } = job;
   const { size, channels, classes, exclusive } = spec.data;
   return {
-    network: models[spec.model.name].create(spec.model, classes),
+    network: createNetwork(spec.model, classes),
     image: { ...size, channels },
     classes,
     exclusive,
     loss: spec.loss,
+    heads: {
+      loss: spec.deepSupervision?.loss ?? spec.loss,
+      weights: spec.deepSupervision?.weights ?? new Array(numHeads(spec.model)).fill(1),
+    },
     optimizer: spec.training.optimizer,
     clipNorm: spec.training.clipNorm,
     dtype: resolvePrecision(spec.training.precision),

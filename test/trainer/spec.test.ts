@@ -89,6 +89,16 @@ describe('a job file', () => {
       'job.yaml, line 7, column 46: unknown field loss.of.smoth; did you mean smooth?',
     ],
     [
+      'deep supervision of a network without coarser outputs',
+      '  deepSupervision: {weights: [1]}\n',
+      'job.yaml, line 7, column 3: deepSupervision is given, and unet has no outputs at coarser levels; leave it out',
+    ],
+    [
+      'a wrong number of weights for them',
+      '  model: {name: attentionUnet}\n  deepSupervision: {weights: [1]}\n',
+      'job.yaml, line 8, column 21: deepSupervision.weights has 1 numbers; attentionUnet has 3 coarser outputs',
+    ],
+    [
       'a loss that is not there',
       '  loss: {name: dise}\n',
       'job.yaml, line 7, column 10: loss.name is "dise"; expected one of crossEntropy, focal, dice, jaccard, tversky, focalTversky, combo, adaptiveLog; did you mean dice?',
