@@ -289,7 +289,17 @@ export function colourMatrix(contrast: number, saturation: number, hue: number):
   // Rodrigues' rotation about (1, 1, 1) / sqrt 3.
   const [cosine, sine] = [Math.cos(hue), Math.sin(hue) / Math.sqrt(3)];
   const third = (1 - cosine) / 3;
-  const turn = [cosine + third, third - sine, third + sine, third + sine, cosine + third, third - sine, third - sine, third + sine, cosine + third];
+  const turn = [
+    cosine + third,
+    third - sine,
+    third + sine,
+    third + sine,
+    cosine + third,
+    third - sine,
+    third - sine,
+    third + sine,
+    cosine + third,
+  ];
   return turn.map((value, i) => {
     const column = i % 3;
     const grey = luminance[0] * turn[column] + luminance[1] * turn[3 + column] + luminance[2] * turn[6 + column];

@@ -12,10 +12,7 @@ export const patchesSchema = z
     height: side,
     width: side,
     perImage: z.int().min(1).max(100_000).describe('Random patches of each training image in an epoch; every epoch draws others.'),
-    insideFov: z
-      .boolean()
-      .default(false)
-      .describe('Only patches whose centre lies in the field of view (the column fov of the manifest).'),
+    insideFov: z.boolean().default(false).describe('Only patches whose centre lies in the field of view (the column fov of the manifest).'),
   })
   .describe('Train on random patches at native resolution; whole images are segmented by a sliding window. `size` is not used then.');
 export type PatchesSpec = z.infer<typeof patchesSchema>;
@@ -42,7 +39,7 @@ export function patchWindow(
   const draw = (positions: number) => Math.floor((next() / 2 ** 32) * positions);
   for (;;) {
     const window = { top: draw(numPositions(image.height, height)), left: draw(numPositions(image.width, width)), height, width };
-    if (!fov || fov[centreOf(window, image)] !== 0) return window;
+    if (fov?.[centreOf(window, image)] !== 0) return window;
   }
 }
 

@@ -81,6 +81,11 @@ export class CaseStore {
     return hash.digest('hex');
   }
 
+  /** The cases `indices`, in that order. */
+  async *read(indices: Iterable<number>): AsyncGenerator<DecodedCase & { readonly index: number }> {
+    for (const index of indices) yield { ...(await this.get(index)), index };
+  }
+
   async #decode({ id, image, mask, fov }: LabelledCase): Promise<DecodedCase> {
     const { height, width, channels } = this.#shape;
     const { pixels, original, ...picture } = await decodeImage(image, height && width ? { height, width } : undefined, channels);
