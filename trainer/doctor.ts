@@ -68,12 +68,12 @@ async function libraryCheck(): Promise<Check> {
 async function stepCheck(): Promise<Check> {
   return attempt('a training step', async () => {
     const { Program } = await import('./program.ts');
-    const { models, modelSchema } = await import('./models/catalogue.ts');
+    const { createNetwork, modelSchema } = await import('./models/catalogue.ts');
     const { defaultLoss } = await import('./losses/catalogue.ts');
     const { optimizerSchema } = await import('./engine/optimizer.ts');
     const image = { height: 16, width: 16, channels: 1 };
     const program = await Program.create({
-      network: models.unet.create(modelSchema.parse({ name: 'unet', width: 16 }), 1),
+      network: createNetwork(modelSchema.parse({ name: 'unet', width: 16 }), 1),
       image,
       classes: 1,
       exclusive: false,

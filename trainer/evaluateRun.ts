@@ -5,47 +5,65 @@ import { join, resolve } from 'node:path';
 import { findCases } from './data/cases.ts';
 import { splitCases } from './data/split.ts';
 import { CaseStore } from './data/store.ts';
+import { SegfleetError } from './errors.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun } from './openRun.ts';
 import { renderChart } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
+import { inputSizeOf } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Selection } from './storage/runFolder.ts';
+import { storedShapeOf } from './train.ts';
 
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly run: string;
   readonly select: Selection;
   readonly data: string;
   /** Which of its cases were taken. */
-  readonly part: 'validation' | 'all';
+  readonly part: Part | 'all';
   readonly convention: string;
   /** Folder with scores.json, cases.csv, roc.svg and overlays/. */
   readonly folder: string;
 }
 
-/** @param data another data set than the run's own, of which all cases are taken */
-export async function evaluateRun(path: string, { select, data }: { select: Selection; data?: string }): Promise<RunEvaluation> {
+/** Which of the cases that a run did not train on. */
+export const parts = ['validation', 'test'] as const;
+export type Part = (typeof parts)[number];
+
+export interface EvaluateRunOptions {
+  readonly select: Selection;
+  readonly part?: Part;
+  /** Another data set than the run's own, of which all cases are taken. */
+  readonly data?: string;
+}
+
+export async function evaluateRun(path: string, { select, part = 'validation', data }: EvaluateRunOptions): Promise<RunEvaluation> {
   const { folder, job, program } = await openRun(path, select);
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
     const ids = cases.map(({ id }) => id);
     const all = Array.from(cases.keys());
-    const indices = data ? all : splitCases(ids, { share: spec.data.split.validation, seed: spec.data.split.seed }).validation;
-    const store = new CaseStore(cases, program.options.image, spec.data);
+    const { validation: share, test, seed } = spec.data.split;
+    const indices = data ? all : splitCases(ids, { share, test, seed })[part];
+    if (indices.length === 0) {
+      throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);
+    }
+    const store = new CaseStore(cases, storedShapeOf(job), spec.data);
     const evaluation = await evaluate(program, store, indices, { batch: spec.training.batch });
 
-    const out = data ? join(folder.evaluation(select), 'other-data') : folder.evaluation(select);
-    const { height, width } = spec.data.size;
+    const out = join(folder.evaluation(select), data ? 'other-data' : part === 'test' ? 'test' : '');
+    const { height, width } = inputSizeOf(spec.data);
+    const where = `${spec.data.patches ? `at native size by windows of ${width}x${height}` : `at ${width}x${height}`} (width x height)${cases.some(({ fov }) => fov) ? ', inside the field of view' : ''}`;
     const result: RunEvaluation = {
       run: path,
       select,
       data: data ?? spec.data.path,
-      part: data ? 'all' : 'validation',
+      part: data ? 'all' : part,
       scores: evaluation.scores,
       perClass: evaluation.perClass,
-      convention: `at ${width}x${height} (width x height), probability above 0.5; pooled: counts of all images together; per image: mean over images; ${emptyMaskRule}`,
+      convention: `${where}, probability above 0.5; pooled: counts of all images together; per image: mean over images; ${emptyMaskRule}`,
       folder: out,
     };
     await writeAtomically(join(out, 'scores.json'), `${JSON.stringify(result, null, 2)}\n`);

@@ -4,7 +4,7 @@
 import { relative, resolve } from 'node:path';
 import sharp from 'sharp';
 import { findCases } from './data/cases.ts';
-import { models } from './models/catalogue.ts';
+import { stride } from './models/catalogue.ts';
 
 export interface InitOptions {
   readonly name: string;
@@ -34,8 +34,11 @@ spec:
     classes: 1                # 1: binary masks; more: mask values are labels
     # exclusive: false        # true: softmax over classes, class 0 the background
     split:
-      validation: 0.2         # share held out
+      validation: 0.2         # share held out (from 1 on: number of cases)
+      # test: 0               # the same for a final test: \`evaluate --part test\`
       # seed: 0
+    # patches: {height: 64, width: 64, perImage: 100}          # train on random patches, segment whole images by a sliding window
+    # augmentation: {flip: {}, rotation: {degrees: 15}}        # also quarterTurn, elastic, colour
 
   model:
     name: unet
@@ -58,6 +61,7 @@ spec:
     batch: 16
     optimizer: {name: adam, learningRate: 1.0e-4}   # also adamw, sgd
     # schedule: {name: constant}                    # also cosine, step, plateau
+    # earlyStopping: {patience: 10}                 # epochs without a better validation Jaccard
     # clipNorm: 1.0
     # precision: float32                            # bfloat16 where the hardware has it, or auto
     # threads: 2                                    # all by default
@@ -68,7 +72,6 @@ spec:
 async function fittingSize(data: string): Promise<{ height: number; width: number }> {
   const [first] = await findCases(data);
   const { height, width } = await sharp(first.image).metadata();
-  const { stride } = models.unet;
   const shrink = Math.min(1, 256 / Math.max(height, width));
   const fitting = (side: number) => Math.max(stride, Math.round((side * shrink) / stride) * stride);
   return { height: fitting(height), width: fitting(width) };

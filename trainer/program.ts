@@ -28,6 +28,8 @@ export interface ProgramOptions {
   /** Classes exclude each other: softmax over them, class 0 is the background. Otherwise a sigmoid each, and label 0 is none of them. */
   readonly exclusive: boolean;
   readonly loss: LossSpec;
+  /** Of the network's outputs at coarser levels, where it has some: what they add to the loss. */
+  readonly heads?: { readonly loss: LossSpec; readonly weights: readonly number[] };
   /** Left out for prediction: no optimiser state then, and no `step`. */
   readonly optimizer?: OptimizerSpec;
   readonly clipNorm?: number;
@@ -37,6 +39,7 @@ export interface ProgramOptions {
 }
 
 export interface StepResult {
+  /** Without L2 penalties. */
   readonly loss: number;
   readonly gradientNorm: number;
   /** With `adaptiveLog`: the wrapped losses of all units and classes. */
@@ -216,16 +219,27 @@ export class Program {
 
   /** Network and loss, on tensors that stand for the current values of the variables. Only within `trace`. */
   #forward(images: Output, labels: Output, values: ReadonlyMap<string, tf.Tensor>, training: boolean) {
-    const { network, dtype, classes, exclusive, loss } = this.options;
+    const { network, dtype, classes, exclusive, loss, heads } = this.options;
     const layers = new Layers({
       parameter: ({ name }) => values.get(name)!,
       training,
       dtype,
       dropoutKey: this.#dropoutKey,
     });
-    const logits = network(layers, scaleImages(images));
+    const [logits, ...coarser] = network(layers, scaleImages(images));
     const target = oneHot(labels, classes, exclusive ? 0 : 1);
-    return { logits, loss: createLoss(loss, exclusive)(logits, target), statistics: layers.statistics };
+    const { value, wrapped } = createLoss(loss, exclusive)(logits, target);
+    const parts = coarser.map((output, i) => {
+      const ofHead = createLoss(heads!.loss, exclusive)(output, everyNth(target, target.shape[1] / output.shape[1])).value;
+      return tf.mul<tf.Scalar>(ofHead, heads!.weights[i]);
+    });
+    return { logits, loss: parts.reduce<tf.Scalar>((sum, part) => tf.add(sum, part), value), wrapped, statistics: layers.statistics };
+  }
+
+  /** What training minimises besides the loss: the L2 penalties of the network's kernels. */
+  #penalties(values: ReadonlyMap<string, tf.Tensor>): tf.Scalar[] {
+    const penalised = this.parameters.filter(({ l2 }) => l2);
+    return penalised.map(({ name, l2 }) => tf.mul<tf.Scalar>(tf.sum(tf.square(values.get(name)!)), l2!));
   }
 
   #values(): Map<string, tf.Tensor> {
@@ -241,14 +255,16 @@ export class Program {
       let wrapped: Output | undefined;
       const traced = trace(graph, () => {
         const values = this.#values();
-        const differentiate = tf.valueAndGrads(() => {
-          const { loss, statistics } = this.#forward(images, labels, values, true);
-          for (const { name, value, momentum } of statistics) targets.push(this.#follow(name, outputOf(value), momentum));
-          wrapped = loss.wrapped && outputOf(loss.wrapped);
-          return loss.value;
+        let reported: Output;
+        const gradientsOf = tf.grads(() => {
+          const forward = this.#forward(images, labels, values, true);
+          for (const { name, value, momentum } of forward.statistics) targets.push(this.#follow(name, outputOf(value), momentum));
+          wrapped = forward.wrapped && outputOf(forward.wrapped);
+          reported = outputOf(forward.loss);
+          return this.#penalties(values).reduce<tf.Scalar>((sum, penalty) => tf.add(sum, penalty), forward.loss);
         });
-        const { value, grads } = differentiate(trainable.map(({ name }) => values.get(name)!));
-        return { loss: outputOf(value), gradients: grads.map(outputOf) };
+        const gradients = gradientsOf(trainable.map(({ name }) => values.get(name)!));
+        return { loss: reported!, gradients: gradients.map(outputOf) };
       });
       const optimizer = this.#requireOptimizer();
       const { norm, gradients } = clipByGlobalNorm(graph, traced.gradients, this.options.clipNorm);
@@ -272,12 +288,15 @@ export class Program {
       const { images, labels } = this.#placeholders(count);
       const traced = trace(this.#graph, () => {
         const { logits, loss } = this.#forward(images, labels, this.#values(), false);
-        return { logits: outputOf(logits), loss: outputOf(loss.value) };
+        return { logits: outputOf(logits), loss: outputOf(loss) };
       });
       return { images, labels, ...traced };
     });
   }
 }
+
+/** Every nth row and column: [N,H,W,C] -> [N,H/n,W/n,C]. */
+const everyNth = (x: tf.Tensor4D, n: number): tf.Tensor4D => tf.stridedSlice(x, [0, 0, 0, 0], x.shape, [1, n, n, 1]) as tf.Tensor4D;
 
 function memoize<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
   let value = cache.get(key);

@@ -12,7 +12,7 @@ import { bool, Graph, int, type } from '../../trainer/engine/graph.ts';
 import { hasBfloat16Hardware } from '../../trainer/engine/precision.ts';
 import { Session } from '../../trainer/engine/session.ts';
 import { describeMachine } from '../../trainer/machine.ts';
-import { modelSchema, models } from '../../trainer/models/catalogue.ts';
+import { createNetwork, modelSchema } from '../../trainer/models/catalogue.ts';
 import { declareParameters } from '../../trainer/models/layers.ts';
 import { peersPython } from './peers.ts';
 import { median, writeResults } from './results.ts';
@@ -70,7 +70,7 @@ class Running {
 
 /** Products and sums of all convolutions of a step, forward and both gradients; the image itself needs none. */
 function convolutionFlops(): number {
-  const network = models.unet.create(modelSchema.parse({ name: 'unet', width: spec.base }), 1);
+  const network = createNetwork(modelSchema.parse({ name: 'unet', width: spec.base }), 1);
   let total = 0;
   for (const { name, shape, role } of declareParameters(network, spec)) {
     if (role !== 'kernel') continue;

@@ -11,7 +11,7 @@ void preloadTensorFlow();
 const { loadTensorFlow } = await import('../../trainer/engine/native.ts');
 const { optimizerSchema } = await import('../../trainer/engine/optimizer.ts');
 const { defaultLoss } = await import('../../trainer/losses/catalogue.ts');
-const { models, modelSchema } = await import('../../trainer/models/catalogue.ts');
+const { createNetwork, modelSchema } = await import('../../trainer/models/catalogue.ts');
 const { countParameters } = await import('../../trainer/models/layers.ts');
 const { Program } = await import('../../trainer/program.ts');
 const { generator } = await import('../../trainer/random.ts');
@@ -20,7 +20,7 @@ const spec = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const dtype = process.argv[3] as 'float32' | 'bfloat16';
 const { batch: count, height, width, channels, base, threads } = spec;
 const program = await Program.create({
-  network: models.unet.create(modelSchema.parse({ name: 'unet', width: base, dropout: 0 }), 1),
+  network: createNetwork(modelSchema.parse({ name: 'unet', width: base, dropout: 0 }), 1),
   image: { height, width, channels },
   classes: 1,
   exclusive: false,

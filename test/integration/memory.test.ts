@@ -13,11 +13,13 @@ import { labels, uniform } from '../tools/numbers.ts';
 /** Every kind of layer that the U-Net has, small, so that thousands of steps take seconds. */
 const network: Network = (layers, image) => {
   const block = (name: string, x: tf.Tensor4D, stride: number) =>
-    layers.relu(layers.batchNorm(`${name}/batchNorm`, layers.convolution(name, x, { filters: 16, stride, bias: false }), 0.9));
+    layers.relu(
+      layers.batchNorm(`${name}/batchNorm`, layers.convolution(name, x, { filters: 16, stride, bias: false }), { momentum: 0.9 }),
+    );
   const skip = block('down', layers.input(image), 1);
   const deep = layers.dropout(block('deep', skip, 2), 0.5);
   const up = layers.relu(layers.upConvolution('up', deep, 16));
-  return layers.output(layers.convolution('head', layers.concat(skip, up), { filters: 1, size: 1 }));
+  return [layers.output(layers.convolution('head', layers.concat(skip, up), { filters: 1, size: 1 }))];
 };
 
 /** Bytes of this process that are in memory, as the kernel counts them. */

@@ -7,7 +7,7 @@ import type { Batch } from '../../trainer/data/batch.ts';
 import { type OptimizerSpec, optimizerSchema } from '../../trainer/engine/optimizer.ts';
 import { float32, type HostTensor } from '../../trainer/engine/tensor.ts';
 import { defaultLoss, type LossName } from '../../trainer/losses/catalogue.ts';
-import { modelSchema, models } from '../../trainer/models/catalogue.ts';
+import { createNetwork, modelSchema } from '../../trainer/models/catalogue.ts';
 import { declareParameters, initialValue } from '../../trainer/models/layers.ts';
 import type { ProgramOptions } from '../../trainer/program.ts';
 import { encodeSafetensors } from '../../trainer/storage/safetensors.ts';
@@ -17,7 +17,7 @@ export const steps = 20;
 export const width = 16;
 const image = { height: 64, width: 64, channels: 3 };
 const count = 4;
-const network = models.unet.create(modelSchema.parse({ name: 'unet', width, dropout: 0 }), 1);
+const network = createNetwork(modelSchema.parse({ name: 'unet', width, dropout: 0 }), 1);
 
 /**
  * Small learning rates: with twenty-two batch norms the network is chaotic, and Keras in float32 leaves Keras in float64 by more than

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { models } from '../../trainer/models/catalogue.ts';
+import { createNetwork } from '../../trainer/models/catalogue.ts';
 import { Program, type ProgramOptions, type State } from '../../trainer/program.ts';
 import curves from '../fixtures/kerasCurves.json' with { type: 'json' };
 import { batches, cases, digestOf, initialWeights, programOptions, steps } from '../tools/kerasCase.ts';
 
 const unet = (options: { dropout?: number; batchNormMomentum?: number }) =>
-  models.unet.create({ name: 'unet', width: 16, dropout: 0, batchNormMomentum: 0.9, ...options }, 1);
+  createNetwork({ name: 'unet', width: 16, dropout: 0, batchNormMomentum: 0.9, ...options }, 1);
 
 const open: Program[] = [];
 afterEach(async () => {

@@ -16,7 +16,7 @@ export interface Case {
   readonly image: string;
   /** Missing where none is needed (prediction) or published (official test parts). */
   readonly mask?: string;
-  /** Mask of the field of view: outside of it nothing counts. */
+  /** Mask of the field of view, where the data set has one: scores are taken inside it. */
   readonly fov?: string;
   readonly part?: Part;
   /** Cases of one group (two eyes of one person) belong on one side of a split. */

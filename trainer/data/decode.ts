@@ -33,7 +33,7 @@ export const decoderVersion = 1;
  * Colour (3 channels) or luminance (1), whatever the file has; alpha is dropped; 16 bits are scaled to 8. Resized with a
  * triangle filter (bilinear; when it shrinks, over all pixels that fall together).
  *
- * @param size of the result; left out: as in the file
+ * @param size of the result; the image's own where it is left out
  */
 export async function decodeImage(file: ImageFile, size: Size | undefined, channels: number): Promise<DecodedImage> {
   const { name, bytes } = await read(file);
@@ -105,7 +105,7 @@ const place = (pixel: number, width: number) => `row ${Math.floor(pixel / width)
  * With several, the values are the labels: 0 background, then 1 to `classes` (or, where classes exclude each other, 0 to `classes` - 1).
  *
  * @param image size of the image that the mask belongs to
- * @param size of the result; left out: as in the file
+ * @param size of the result; the mask's own where it is left out
  */
 export async function decodeMask(file: ImageFile, image: Size, size: Size | undefined, rules: LabelRules): Promise<DecodedImage> {
   const mask = await decodeMaskValues(file);

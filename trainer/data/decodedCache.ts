@@ -13,19 +13,21 @@ import { decoderVersion, type Size } from './decode.ts';
 export interface CachedCase {
   readonly image: Uint8Array;
   readonly labels: Uint8Array;
+  readonly fov?: Uint8Array;
+  readonly size: Size;
   readonly original: Size;
   readonly digest: string;
 }
 
-interface Entry extends Pick<CachedCase, 'original' | 'digest'> {
+interface Entry extends Pick<CachedCase, 'size' | 'original' | 'digest'> {
   readonly offset: number;
-  readonly imageBytes: number;
-  readonly labelBytes: number;
+  /** Of image, labels and field of view (0 where there is none), which lie one behind the other. */
+  readonly lengths: readonly [number, number, number];
   readonly sha256: string;
 }
 
 /** Smaller sets are decoded faster than anyone waits. */
-export const worthCaching = 16 * 2 ** 20;
+const worthCaching = 16 * 2 ** 20;
 /** All files of the cache together; the least recently used go first. */
 const allowedBytes = 8 * 2 ** 30;
 /** Length of the table (8 bytes) and its SHA-256 in hexadecimal. */
@@ -77,10 +79,18 @@ export class DecodedCache {
 
   /** @returns undefined where its bytes are not those that were written */
   async read(index: number): Promise<CachedCase | undefined> {
-    const { offset, imageBytes, labelBytes, original, digest, sha256 } = this.#entries[index];
-    const bytes = await readAt(this.#file, offset, imageBytes + labelBytes).catch(() => undefined);
+    const { offset, lengths, size, original, digest, sha256 } = this.#entries[index];
+    const [image, labels, fov] = lengths;
+    const bytes = await readAt(this.#file, offset, image + labels + fov).catch(() => undefined);
     if (!bytes || sha256Of(bytes) !== sha256) return undefined;
-    return { image: bytes.subarray(0, imageBytes), labels: bytes.subarray(imageBytes), original, digest };
+    return {
+      image: bytes.subarray(0, image),
+      labels: bytes.subarray(image, image + labels),
+      fov: fov > 0 ? bytes.subarray(image + labels) : undefined,
+      size,
+      original,
+      digest,
+    };
   }
 }
 
@@ -98,9 +108,10 @@ export async function keepDecoded(key: string, cases: readonly CachedCase[], fol
     try {
       const entries: Entry[] = [];
       let offset = 0;
-      for (const { image, labels, original, digest } of cases) {
-        const bytes = Buffer.concat([image, labels]);
-        entries.push({ offset, imageBytes: image.length, labelBytes: labels.length, original, digest, sha256: sha256Of(bytes) });
+      for (const { image, labels, fov = new Uint8Array(0), size, original, digest } of cases) {
+        const bytes = Buffer.concat([image, labels, fov]);
+        const lengths = [image.length, labels.length, fov.length] as const;
+        entries.push({ offset, lengths, size, original, digest, sha256: sha256Of(bytes) });
         await handle.writeFile(bytes);
         offset += bytes.length;
       }
@@ -142,7 +153,9 @@ export class KeptCases {
 
   async keep(cases: readonly CachedCase[]): Promise<void> {
     const key = await this.#key;
-    if (key !== undefined && this.#missing) await keepDecoded(key, cases, this.#folder);
+    const bytes = cases.reduce((sum, { image, labels }) => sum + image.length + labels.length, 0);
+    const isWorth = this.#folder !== undefined || bytes >= worthCaching;
+    if (key !== undefined && this.#missing && isWorth) await keepDecoded(key, cases, this.#folder);
   }
 }
 

@@ -10,5 +10,5 @@ export function dataDigest(cases: Iterable<{ readonly id: string; readonly diges
   return hash.digest('hex');
 }
 
-/** Of one case: the digests of its image and its mask. */
-export const caseDigest = (image: string, mask: string): string => `${image} ${mask}`;
+/** Of one case: the digests of its files. */
+export const caseDigest = (image: string, mask: string, fov?: string): string => [image, mask, ...(fov ? [fov] : [])].join(' ');

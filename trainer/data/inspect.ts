@@ -48,6 +48,7 @@ export interface Inspection {
     /** Share of the pixels that are not 0. */
     readonly foreground: number;
   };
+  readonly fov?: { readonly sha256: string };
 }
 
 export interface InspectOptions {
@@ -89,7 +90,7 @@ export async function inspectCase(found: Case, options: InspectOptions): Promise
     const sentence = `the mask is ${size.width}x${size.height} and its image ${image.width}x${image.height} (width x height)`;
     findings.push(finding('sizeMismatch', found, file!, sentence));
   }
-  return { found, findings, image, mask };
+  return { found, findings, image, mask, fov: view };
 }
 
 async function inspectImage(file: string): Promise<Inspection['image']> {

@@ -92,7 +92,7 @@ async function readSample(one: Case): Promise<Sample> {
   const text = `${JSON.stringify({ id, width, height, part, group })}\n`;
   const meta = { name: `${key}.json`, id, role: 'meta' as const, bytes: Buffer.from(text) };
   const files = [image, mask, view, meta].filter(file => file !== undefined);
-  return { files, labelled: mask && caseDigest(digest(image.bytes), digest(mask.bytes)) };
+  return { files, labelled: mask && caseDigest(digest(image.bytes), digest(mask.bytes), view && digest(view.bytes)) };
 }
 
 /** What lies before the first dot names a case in WebDataset. An id that does not fit into a plain tar header gives way to its hash. */

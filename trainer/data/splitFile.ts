@@ -79,7 +79,9 @@ export async function writeSplit(path: string, file: string, options: SplitOptio
 }
 
 const digestOf = (inspections: readonly Inspection[]) =>
-  dataDigest(inspections.map(({ found, image, mask }) => ({ id: found.id, digest: caseDigest(image!.sha256, mask!.sha256) })));
+  dataDigest(
+    inspections.map(({ found, image, mask, fov }) => ({ id: found.id, digest: caseDigest(image!.sha256, mask!.sha256, fov?.sha256) })),
+  );
 
 /** Cases of one group, and those whose images are the same bytes, stay together. */
 function wholeUnits(inspections: readonly Inspection[]): Unit[] {

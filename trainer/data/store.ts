@@ -3,37 +3,48 @@
  * that goes on beside training, whichever comes first.
  */
 import { SegfleetError } from '../errors.ts';
-import type { Batch, ImageShape } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
-import { KeptCases, worthCaching } from './decodedCache.ts';
+import { KeptCases } from './decodedCache.ts';
 import { caseDigest, dataDigest } from './digest.ts';
 
 export interface DecodedCase {
   readonly id: string;
+  /** [height, width, channels] */
   readonly image: Uint8Array;
+  /** [height, width] */
   readonly labels: Uint8Array;
+  /** [height, width]: 1 in the field of view, where the data set has one. */
+  readonly fov?: Uint8Array;
+  /** Of these three. */
+  readonly size: Size;
+  /** Of the files. */
   readonly original: Size;
   readonly digest: string;
 }
 
-/** Decoders at work at once while filling; a decoder mostly waits for its turn in the pool of threads, so two do not fill two processors. */
+/** Without a size, each case keeps its own. */
+export interface StoredShape extends Partial<Size> {
+  readonly channels: number;
+}
+
+/** Decoders at work at once while filling. Each mostly waits for its turn in the pool of threads: two do not fill two processors. */
 const numDecoders = 4;
 
 export class CaseStore {
   readonly cases: readonly LabelledCase[];
-  readonly #shape: ImageShape;
+  readonly #shape: StoredShape;
   readonly #rules: LabelRules;
   readonly #decoded: (Promise<DecodedCase> | undefined)[] = [];
-  readonly #kept: KeptCases | undefined;
+  readonly #kept: KeptCases;
 
   /** @param keep where decoded cases are kept between runs; by default in the cache of the user, where the set is large enough */
-  constructor(cases: readonly LabelledCase[], shape: ImageShape, rules: LabelRules, keep?: string) {
+  constructor(cases: readonly LabelledCase[], shape: StoredShape, rules: LabelRules, keep?: string) {
     this.cases = cases;
     this.#shape = shape;
     this.#rules = rules;
-    const bytes = cases.length * shape.height * shape.width * (shape.channels + 1);
-    if (keep || bytes >= worthCaching) this.#kept = new KeptCases(cases, { ...shape, ...rules }, keep);
+    const { height, width, channels } = shape;
+    this.#kept = new KeptCases(cases, { height, width, channels, classes: rules.classes, exclusive: rules.exclusive }, keep);
   }
 
   get(index: number): Promise<DecodedCase> {
@@ -57,7 +68,7 @@ export class CaseStore {
       }
     };
     await Promise.all(Array.from({ length: numDecoders }, work));
-    await this.#kept?.keep(await Promise.all(this.cases.map((_, index) => this.get(index))));
+    await this.#kept.keep(await this.#all());
     if (!hasForeground) {
       throw new SegfleetError(
         'invalidData',
@@ -68,37 +79,36 @@ export class CaseStore {
 
   /** SHA-256 over the bytes of all images and masks; waits until all are decoded. */
   async digest(): Promise<string> {
-    return dataDigest(await Promise.all(this.cases.map((_, index) => this.get(index))));
+    return dataDigest(await this.#all());
   }
 
-  /** The cases `indices`, one behind the other. */
-  async batch(indices: ArrayLike<number>): Promise<Batch> {
-    const { height, width, channels } = this.#shape;
-    const cases = await Promise.all(Array.from(indices, index => this.get(index)));
-    const images = new Uint8Array(cases.length * height * width * channels);
-    const labels = new Uint8Array(cases.length * height * width);
-    cases.forEach((decoded, i) => {
-      images.set(decoded.image, i * decoded.image.length);
-      labels.set(decoded.labels, i * decoded.labels.length);
-    });
-    return { count: cases.length, images, labels };
+  /** The cases `indices`, in that order. */
+  async *read(indices: Iterable<number>): AsyncGenerator<DecodedCase & { readonly index: number }> {
+    for (const index of indices) yield { ...(await this.get(index)), index };
+  }
+
+  #all(): Promise<DecodedCase[]> {
+    return Promise.all(this.cases.map((_, index) => this.get(index)));
   }
 
   async #read(index: number): Promise<DecodedCase> {
     const { id } = this.cases[index];
-    const kept = await this.#kept?.read(index);
+    const kept = await this.#kept.read(index);
     return kept ? { id, ...kept } : this.#decode(this.cases[index]);
   }
 
-  async #decode({ id, image, mask }: LabelledCase): Promise<DecodedCase> {
-    const picture = await decodeImage(image, this.#shape, this.#shape.channels);
-    const labels = await decodeMask(mask, picture.original, this.#shape, this.#rules);
-    return {
-      id,
-      image: picture.pixels,
-      labels: labels.pixels,
-      original: picture.original,
-      digest: caseDigest(picture.sha256, labels.sha256),
-    };
+  async #decode({ id, image, mask, fov }: LabelledCase): Promise<DecodedCase> {
+    const { height, width, channels } = this.#shape;
+    const { pixels, original, ...picture } = await decodeImage(image, height && width ? { height, width } : undefined, channels);
+    const size = { height: height ?? original.height, width: width ?? original.width };
+    const labels = await decodeMask(mask, original, size, this.#rules);
+    const view = fov === undefined ? undefined : await decodeMask(fov, original, size, { classes: 1, exclusive: false });
+    if (view && !view.pixels.includes(1)) {
+      throw new SegfleetError('invalidData', `${fov}: the field of view is empty; mend the mask, or leave it out of the manifest`, {
+        details: { file: fov },
+      });
+    }
+    const digest = caseDigest(picture.sha256, labels.sha256, view?.sha256);
+    return { id, image: pixels, labels: labels.pixels, fov: view?.pixels, size, original, digest };
   }
 }

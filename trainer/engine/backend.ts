@@ -96,8 +96,13 @@ class GraphBinding {
     });
     const converted = Object.fromEntries(attributes.filter(a => a.name !== 'N').map(a => [a.name, toAttribute(a)]));
     // tfjs knows no bfloat16: to it such a tensor is float32 (see `cast` in ops.ts), in the graph the operation takes the type of its input.
-    if (converted.T?.kind === 'type' && converted.T.value === 'float32' && inputs.length > 0 && graph.dtypeOf(inputs[0]) === 'bfloat16') {
-      converted.T = typeOf('bfloat16');
+    if (inputs.length > 0 && graph.dtypeOf(inputs[0]) === 'bfloat16') {
+      if (name === 'Cast') {
+        const { DstT } = converted;
+        if (DstT.kind === 'type' && DstT.value === 'float32') return [describe(inputs[0])]; // to tfjs it is that already
+        converted.SrcT = typeOf('bfloat16');
+      }
+      if (converted.T?.kind === 'type' && converted.T.value === 'float32') converted.T = typeOf('bfloat16');
     }
     const operation = graph.add(name === 'Add' ? 'AddV2' : name, listInputs[name]?.(inputs) ?? inputs, converted);
     return Array.from({ length: numOutputs }, (_, index) => describe({ oper: operation, index }));

@@ -68,6 +68,20 @@ export function conv2d(x: tf.Tensor4D, kernel: tf.Tensor4D, stride = 1): tf.Tens
   })) as tf.Tensor4D;
 }
 
+/**
+ * Transposed convolution with `SAME` padding: x [N,H,W,Cin], kernel [h,w,Cout,Cin] -> [N,stride H,stride W,Cout]. The gradient of a
+ * convolution by its input, used forward.
+ */
+export function transposedConv2d(x: tf.Tensor4D, kernel: tf.Tensor4D, stride: number): tf.Tensor4D {
+  const [images, height, width] = x.shape;
+  const shape: [number, number, number, number] = [images, stride * height, stride * width, kernel.shape[2]];
+  if (!isTracing()) return tf.conv2dTranspose(x, kernel, shape, stride, 'same');
+  return nativeFunction([x, castLike(kernel, x)], (input, weights) => ({
+    value: convolutionInputGradient(shape, weights, input, { stride }),
+    gradient: dy => [convolution(dy, weights, { stride }), convolutionKernelGradient(dy, kernel.shape, input, { stride })],
+  })) as tf.Tensor4D;
+}
+
 export function biasAdd(x: tf.Tensor4D, bias: tf.Tensor1D): tf.Tensor4D {
   if (!isTracing()) return tf.add(x, bias);
   return nativeFunction([x, castLike(bias, x)], (input, offset) => {
@@ -167,6 +181,61 @@ export function leakyRelu<T extends tf.Tensor>(x: T, slope: number): T {
     const attributes = { T: type(typeIn(input)), alpha: float(slope) };
     return { value: addNode('LeakyRelu', [input], attributes)[0], gradient: dy => addNode('LeakyReluGrad', [dy, input], attributes) };
   }) as T;
+}
+
+export function sigmoid<T extends tf.Tensor>(x: T): T {
+  if (!isTracing()) return tf.sigmoid(x);
+  return nativeFunction([x], input => {
+    const T = type(typeIn(input));
+    const [value] = addNode('Sigmoid', [input], { T });
+    return { value, gradient: dy => addNode('SigmoidGrad', [value, dy], { T }) };
+  }) as T;
+}
+
+const poolingAttributes = (x: Output, size: number) => ({
+  T: type(typeIn(x)),
+  ksize: ints(1, size, size, 1),
+  strides: ints(1, size, size, 1),
+  padding: string('VALID'),
+  data_format: NHWC,
+});
+
+/** The largest of each block of 2x2 pixels; of equal ones the first has the gradient. [N,H,W,C] -> [N,H/2,W/2,C] */
+export function maxPool(x: tf.Tensor4D): tf.Tensor4D {
+  if (!isTracing()) return tf.maxPool(x, 2, 2, 'valid');
+  return nativeFunction([x], input => {
+    const attributes = poolingAttributes(input, 2);
+    const [value] = addNode('MaxPool', [input], attributes);
+    return { value, gradient: dy => addNode('MaxPoolGrad', [input, value, dy], attributes) };
+  }) as tf.Tensor4D;
+}
+
+/** The mean of each block of `size` x `size` pixels: [N,H,W,C] -> [N,H/size,W/size,C]. */
+export function averagePool(x: tf.Tensor4D, size: number): tf.Tensor4D {
+  if (!isTracing()) return tf.avgPool(x, size, size, 'valid');
+  return nativeFunction([x], input => {
+    const attributes = poolingAttributes(input, size);
+    const [value] = addNode('AvgPool', [input], attributes);
+    return { value, gradient: dy => addNode('AvgPoolGrad', [shapeNode(x.shape), dy], attributes) };
+  }) as tf.Tensor4D;
+}
+
+/** The mean of each channel: [N,H,W,C] -> [N,1,1,C]. */
+export function globalAveragePool(x: tf.Tensor4D): tf.Tensor4D {
+  if (!isTracing()) return tf.mean(x, [1, 2], true);
+  const [, height, width] = x.shape;
+  return nativeFunction([x], input => {
+    const dtype = typeIn(input);
+    const T = type(dtype);
+    const share = currentGraph().constant(float32Scalar(1 / (height * width)));
+    return {
+      value: addNode('Mean', [input, shapeNode([1, 2])], { T, Tidx: type('int32'), keep_dims: bool(true) })[0],
+      gradient: dy => {
+        const [factor] = dtype === 'float32' ? [share] : addNode('Cast', [share], { SrcT: type('float32'), DstT: T });
+        return addNode('BroadcastTo', [addNode('Mul', [dy, factor], { T })[0], shapeNode(x.shape)], { T, Tidx: type('int32') });
+      },
+    };
+  }) as tf.Tensor4D;
 }
 
 /** Nearest up-sampling in plain tfjs; the gradient of its own `resizeNearestNeighbor` is wrong for images that are not square. */

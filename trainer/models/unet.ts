@@ -30,7 +30,7 @@ export const unet =
   (layers, image) => {
     const block = (name: string, x: tf.Tensor4D, filters: number, stride = 1) => {
       const y = layers.convolution(`${name}/convolution`, x, { filters, stride, bias: false });
-      return layers.relu(layers.batchNorm(`${name}/batchNorm`, y, batchNormMomentum));
+      return layers.relu(layers.batchNorm(`${name}/batchNorm`, y, { momentum: batchNormMomentum }));
     };
     const twice = (name: string, x: tf.Tensor4D, filters: number) => block(`${name}/second`, block(`${name}/first`, x, filters), filters);
 
@@ -49,5 +49,5 @@ export const unet =
       const up = layers.relu(layers.upConvolution(`decoder${level}/up`, x, filters));
       x = twice(`decoder${level}`, layers.concat(skips.pop()!, up), filters);
     }
-    return layers.output(layers.convolution('head', x, { filters: classes, size: 1 }));
+    return [layers.output(layers.convolution('head', x, { filters: classes, size: 1 }))];
   };

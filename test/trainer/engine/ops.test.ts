@@ -5,6 +5,7 @@ import { Graph, type Output } from '../../../trainer/engine/graph.ts';
 import * as ops from '../../../trainer/engine/ops.ts';
 import { Session } from '../../../trainer/engine/session.ts';
 import { float32, int32 } from '../../../trainer/engine/tensor.ts';
+import { permutation } from '../../../trainer/random.ts';
 import { byDifferences, type Input, onCpu, onGraph, type TensorFunction } from '../../tools/backends.ts';
 import { relativeDifference, uniform } from '../../tools/numbers.ts';
 
@@ -26,6 +27,8 @@ interface Case {
 }
 
 const image = input([2, 6, 4, 3], 'image');
+/** No two values are near each other: which is the largest of some does not change under a small step. */
+const apart = Float32Array.from(permutation(image.data.length, 1), value => value / 10);
 const cases: Case[] = [
   { name: 'convolution 3x3', f: (x, k) => ops.conv2d(as4D(x), as4D(k)), inputs: [image, input([3, 3, 3, 5], 'kernel')] },
   { name: 'convolution 3x3 of stride 2', f: (x, k) => ops.conv2d(as4D(x), as4D(k), 2), inputs: [image, input([3, 3, 3, 5], 'kernel')] },
@@ -46,6 +49,20 @@ const cases: Case[] = [
   { name: 'LeakyReLU', f: x => ops.leakyRelu(x, 0.3), inputs: [image] },
   { name: 'nearest up-sampling', f: x => ops.upSample(as4D(x), 2, 'nearest'), inputs: [image] },
   { name: 'bilinear up-sampling', f: x => ops.upSample(as4D(x), 2, 'bilinear'), inputs: [image], gradient: 'by differences only' },
+  { name: 'sigmoid', f: x => ops.sigmoid(x), inputs: [image] },
+  { name: 'max-pooling', f: x => ops.maxPool(as4D(x)), inputs: [{ ...image, data: apart }] },
+  { name: 'average-pooling', f: x => ops.averagePool(as4D(x), 2), inputs: [image] },
+  { name: 'global average-pooling', f: x => ops.globalAveragePool(as4D(x)), inputs: [image] },
+  ...[1, 2].map(stride => ({
+    name: `transposed convolution 3x3 of stride ${stride}`,
+    f: ((x, k) => ops.transposedConv2d(as4D(x), as4D(k), stride)) as TensorFunction,
+    inputs: [image, input([3, 3, 5, 3], 'kernel')],
+  })),
+  {
+    name: 'transposed convolution 2x2 of stride 2',
+    f: (x, k) => ops.transposedConv2d(as4D(x), as4D(k), 2),
+    inputs: [image, input([2, 2, 5, 3], 'kernel2')],
+  },
   {
     name: 'concatenation of two paths',
     f: (x, y) => tf.concat([ops.relu(x), ops.relu(y)], 3),

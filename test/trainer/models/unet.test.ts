@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { createLoss, defaultLoss } from '../../../trainer/losses/catalogue.ts';
-import { modelSchema, models } from '../../../trainer/models/catalogue.ts';
+import { createNetwork, modelSchema } from '../../../trainer/models/catalogue.ts';
 import { countParameters, declareParameters, initialValue, isTrainable, Layers } from '../../../trainer/models/layers.ts';
 import { onCpu, onGraph, type TensorFunction } from '../../tools/backends.ts';
 import { relativeDifference, uniform } from '../../tools/numbers.ts';
 
-const create = (width: number, classes = 1) => models.unet.create(modelSchema.parse({ name: 'unet', width, dropout: 0 }), classes);
+const create = (width: number, classes = 1) => createNetwork(modelSchema.parse({ name: 'unet', width, dropout: 0 }), classes);
 const parametersOf = (width: number, channels = 3, classes = 1) =>
   declareParameters(create(width, classes), { height: 32, width: 32, channels });
 
@@ -63,7 +63,7 @@ describe("the paper's U-Net", () => {
         parameter: ({ name, shape }) => tf.tensor(initialValue(values.get(name)!, 1), [...shape]),
         training: true,
       });
-      const logits = create(16, 2)(layers, image as tf.Tensor4D);
+      const [logits] = create(16, 2)(layers, image as tf.Tensor4D);
       expect(logits.shape).toEqual([1, height, width, 2]);
       return logits;
     };
@@ -80,7 +80,7 @@ describe("the paper's U-Net", () => {
     const f: TensorFunction = (...values) => {
       const byName = new Map(trainable.map(({ name }, i) => [name, values[i]]));
       const layers = new Layers({ parameter: ({ name, shape }) => byName.get(name) ?? tf.zeros([...shape]), training: true });
-      const logits = create(16)(layers, tf.tensor4d(image, [2, 32, 32, 1]));
+      const [logits] = create(16)(layers, tf.tensor4d(image, [2, 32, 32, 1]));
       return createLoss(defaultLoss('adaptiveLog'))(logits, tf.tensor4d(mask, [2, 32, 32, 1])).value;
     };
     const graph = await onGraph(f, inputs);
