@@ -57,6 +57,7 @@ async function readPlaces(path: string, bytes: Readable, archiveBytes: number): 
   const reader = extract();
   let refusal: unknown;
   reader.on('entry', (header: Header & { byteOffset?: number }, stream, next) => {
+    stream.on('error', () => {}); // the reader ends with the same error
     try {
       const name = header.name.replace(/^(\.\/)+/, '');
       if (header.type !== 'directory' && !isLitter(name)) {
