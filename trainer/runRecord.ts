@@ -23,7 +23,8 @@ export interface RunRecord {
     readonly cases: number;
     readonly training: number;
     readonly validation: number;
-    /** SHA-256 over the ids of both parts. */
+    readonly test: number;
+    /** SHA-256 over the ids of the parts. */
     readonly split: string;
     /** SHA-256 over the bytes of all images and masks; known once all are read. */
     readonly digest?: string;
@@ -31,6 +32,8 @@ export interface RunRecord {
   readonly startedAt: string;
   readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
   readonly steps?: number;
+  /** Before the last epoch, as `training.earlyStopping` says. */
+  readonly stoppedEarly?: boolean;
   /** With adaptiveLog: share of all steps in the logarithmic branch. */
   readonly logShare?: number;
   readonly weights?: {
