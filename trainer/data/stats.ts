@@ -49,6 +49,7 @@ export async function dataStatistics(path: string): Promise<Statistics> {
     }
   }
   const total = [...values.values()].reduce((sum, { pixels }) => sum + pixels, 0);
+  const pooled = (total - (values.get(0)?.pixels ?? 0)) / total;
   return {
     cases: cases.length,
     labelled: cases.filter(({ mask }) => mask).length,
@@ -63,7 +64,7 @@ export async function dataStatistics(path: string): Promise<Statistics> {
       masks.length > 0
         ? foregroundOf(
             masks.map(mask => mask.foreground),
-            1 - (values.get(0)?.pixels ?? 0) / total,
+            pooled,
           )
         : undefined,
     values: [...values].sort(([a], [b]) => a - b).map(([value, { pixels, masks }]) => ({ value, pixels, share: pixels / total, masks })),

@@ -51,7 +51,7 @@ async function readTable(table: Listed): Promise<void> {
 }
 
 function refuseOther(file: Listed, [, , , channel, ending]: RegExpExecArray): void {
-  if (!isImage(ending)) {
+  if (!isImage(file.name)) {
     throw new SegfleetError('invalidData', `${describe(file)}: only flat images are read (PNG, JPEG, TIFF, GIF), no volumes (${ending})`);
   }
   if (channel !== '0000') {
