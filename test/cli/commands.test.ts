@@ -15,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'segfleet-cli-'));
 beforeAll(() => drawDataSet(join(folder, 'data'), 3, 60, 40));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const commands = ['demo', 'doctor', 'evaluate', 'init', 'losses', 'predict', 'setup', 'train'];
+const commands = ['demo', 'doctor', 'evaluate', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
 
 describe('help', () => {
   test('lists the commands', async () => {
