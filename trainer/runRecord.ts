@@ -73,6 +73,12 @@ export function refuseOtherJob(before: RunRecord, job: Job): void {
   }
 }
 
+/** Whether two jobs are the same training, wherever their data lie. */
+export function isSameJob(a: Job, b: Job): boolean {
+  const [first, second] = [a, b].map(({ spec }) => JSON.stringify({ ...spec, data: { ...spec.data, path: '' } }));
+  return first === second;
+}
+
 /** What of the surroundings is not as it was when the run began, so that the bits may not be either. */
 export function differences(before: RunRecord, after: RunRecord): string[] {
   const pick = ({ versions: { tensorflow }, machine: { instructions }, precision, threads }: RunRecord) => ({
