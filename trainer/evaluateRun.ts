@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
-import { splitCases } from './data/split.ts';
+import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type DecodedCase } from './data/store.ts';
 import { SegfleetError } from './errors.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
@@ -62,10 +62,8 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
-    const ids = cases.map(({ id }) => id);
     const all = Array.from(cases.keys());
-    const { validation: share, test, seed } = spec.data.split;
-    const indices = data ? all : splitCases(ids, { share, test, seed })[part];
+    const indices = data ? all : (await splitOf(spec.data.split, cases, path))[part];
     if (indices.length === 0) {
       throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);
     }
