@@ -1,6 +1,7 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Compare from './commands/compare.ts';
 import DatasetImport from './commands/dataset/import.ts';
 import DatasetShard from './commands/dataset/shard.ts';
 import DatasetShow from './commands/dataset/show.ts';
@@ -10,6 +11,7 @@ import DatasetVerify from './commands/dataset/verify.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
+import Export from './commands/export.ts';
 import Init from './commands/init.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
@@ -19,6 +21,7 @@ import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
+  compare: Compare,
   'dataset:import': DatasetImport,
   'dataset:shard': DatasetShard,
   'dataset:show': DatasetShow,
@@ -28,6 +31,7 @@ export const commands = {
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
+  export: Export,
   init: Init,
   losses: Losses,
   'losses:explain': LossesExplain,

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
+import { ignoredLabel } from './batch.ts';
 import { type Header, isAnimatedPng, plainHeader } from './header.ts';
 
 export interface Size {
@@ -62,6 +63,8 @@ function withChannels(data: Uint8Array | Uint16Array, from: number, to: number):
 export interface LabelRules {
   readonly classes: number;
   readonly exclusive: boolean;
+  /** Mask value of pixels that do not count; they become `ignoredLabel`. */
+  readonly ignore?: number;
 }
 
 /** The values of a mask as they stand in the file, one a pixel. */
@@ -121,13 +124,14 @@ export async function decodeMask(file: ImageFile, image: Size, size: Size | unde
   return { pixels: size ? resizeNearest(labels, original, size) : labels, original, sha256: mask.sha256 };
 }
 
-function toLabels(name: string, { values, width }: MaskValues, { classes, exclusive }: LabelRules): Uint8Array {
+function toLabels(name: string, { values, width }: MaskValues, { classes, exclusive, ignore }: LabelRules): Uint8Array {
   const labels = new Uint8Array(values.length);
   const highest = exclusive ? classes - 1 : classes;
   let foreground = 0;
   for (let i = 0; i < labels.length; i++) {
     const value = values[i];
-    if (value === 0) continue;
+    if (value === ignore) labels[i] = ignoredLabel;
+    if (value === 0 || value === ignore) continue;
     if (classes > 1) {
       if (value > highest) {
         throw invalid(

@@ -3,6 +3,7 @@
  * that goes on beside training, whichever comes first.
  */
 import { SegfleetError } from '../errors.ts';
+import { ignoredLabel } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
 import { KeptCases } from './decodedCache.ts';
@@ -44,7 +45,8 @@ export class CaseStore {
     this.#shape = shape;
     this.#rules = rules;
     const { height, width, channels } = shape;
-    this.#kept = new KeptCases(cases, { height, width, channels, classes: rules.classes, exclusive: rules.exclusive }, keep);
+    const { classes, exclusive, ignore } = rules;
+    this.#kept = new KeptCases(cases, { height, width, channels, classes, exclusive, ignore }, keep);
   }
 
   get(index: number): Promise<DecodedCase> {
@@ -64,7 +66,7 @@ export class CaseStore {
     const work = async () => {
       for (const index of queue) {
         const { labels } = await this.get(index);
-        hasForeground ||= labels.some(label => label !== 0);
+        hasForeground ||= labels.some(label => label !== 0 && label !== ignoredLabel);
       }
     };
     await Promise.all(Array.from({ length: numDecoders }, work));
