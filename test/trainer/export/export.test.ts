@@ -33,9 +33,10 @@ async function runOnnx({ weights, description, pixels, ...rest }: ExportedCase):
 
 async function runLayersModel(exported: ExportedCase): Promise<{ dims: readonly number[]; data: ArrayLike<number> }> {
   const { weights, description, pixels } = exported;
-  const files = await encodeLayersModel(recordingOf(exported), weights, description);
   await tf.setBackend('cpu');
   const before = tf.memory().numTensors;
+  const files = await encodeLayersModel(recordingOf(exported), weights, description);
+  expect(tf.getBackend()).toBe('cpu');
   const { weightsManifest, ...artifacts } = JSON.parse(files['model.json']);
   expect(weightsManifest[0].paths).toEqual(['weights.bin']);
   const weightData = files['weights.bin'].slice().buffer;
