@@ -2,6 +2,12 @@
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
 import Compare from './commands/compare.ts';
+import DatasetImport from './commands/dataset/import.ts';
+import DatasetShard from './commands/dataset/shard.ts';
+import DatasetShow from './commands/dataset/show.ts';
+import DatasetSplit from './commands/dataset/split.ts';
+import DatasetStats from './commands/dataset/stats.ts';
+import DatasetVerify from './commands/dataset/verify.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
@@ -11,11 +17,18 @@ import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Predict from './commands/predict.ts';
+import Reproduce from './commands/reproduce.ts';
 import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
   compare: Compare,
+  'dataset:import': DatasetImport,
+  'dataset:shard': DatasetShard,
+  'dataset:show': DatasetShow,
+  'dataset:split': DatasetSplit,
+  'dataset:stats': DatasetStats,
+  'dataset:verify': DatasetVerify,
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
@@ -25,6 +38,7 @@ export const commands = {
   'losses:explain': LossesExplain,
   'losses:value': LossesValue,
   predict: Predict,
+  reproduce: Reproduce,
   setup: Setup,
   train: Train,
 };

@@ -2,10 +2,12 @@
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
 import { ignoredLabel } from './data/batch.ts';
-import type { CaseStore } from './data/store.ts';
+import { labelsInside } from './data/fov.ts';
+import type { CaseStore, DecodedCase } from './data/store.ts';
 import { type Counts, countsOfImage, type Metrics, meanMetrics, metricsOf, OverlapState } from './metrics/counts.ts';
 import { type Auc, type RocPoint, RocState } from './metrics/roc.ts';
 import type { Program } from './program.ts';
+import { segment } from './segment.ts';
 
 export interface CaseResult {
   readonly id: string;
@@ -17,11 +19,11 @@ export interface CaseResult {
 
 export interface Scores {
   readonly images: number;
-  /** Mean over images of the run's loss, each batch evaluated as one. */
+  /** Mean over images of the run's loss, each batch of images (or of windows of them) evaluated as one; also outside the field of view. */
   readonly loss: number;
   readonly pooled: Metrics;
   readonly perImage: Metrics;
-  /** Over all pixels of all images; of several classes the mean of each against the rest. */
+  /** Over all pixels (inside the field of view) of all images; of several classes the mean of each against the rest. */
   readonly auc: Auc;
 }
 
@@ -35,8 +37,8 @@ export interface Evaluation {
 export interface EvaluateOptions {
   readonly batch: number;
   readonly signal?: AbortSignal;
-  /** Called with the logits [pixels, classes] of each image, in order. */
-  readonly onImage?: (index: number, logits: Float32Array) => void | Promise<void>;
+  /** Called with each image and its logits [pixels, classes], in order. */
+  readonly onImage?: (source: DecodedCase, logits: Float32Array) => void | Promise<void>;
 }
 
 export async function evaluate(
@@ -45,31 +47,24 @@ export async function evaluate(
   indices: readonly number[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { classes, exclusive, image } = program.options;
-  const pixels = image.height * image.width;
+  const { classes, exclusive } = program.options;
   const overlap = new OverlapState();
   const rocs = Array.from({ length: classes }, () => new RocState());
   const cases: CaseResult[] = [];
   let lossSum = 0;
-  for (let start = 0; start < indices.length; start += options.batch) {
-    options.signal?.throwIfAborted();
-    const chunk = indices.slice(start, start + options.batch);
-    const batch = await store.batch(chunk);
-    const { logits, loss } = await program.predict(batch);
-    lossSum += loss * chunk.length;
-    for (const [i, index] of chunk.entries()) {
-      const labels = batch.labels.subarray(i * pixels, (i + 1) * pixels);
-      const ofImage = logits.subarray(i * pixels * classes, (i + 1) * pixels * classes);
-      const counts = countsOfImage(ofImage, labels, classes, exclusive);
-      overlap.add(counts);
-      cases.push({ id: store.cases[index].id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
-      rocs.forEach((roc, c) => {
-        const label = exclusive ? c : c + 1;
-        const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
-        roc.add(classScores(ofImage, classes, c, exclusive), truth);
-      });
-      await options.onImage?.(index, ofImage);
-    }
+  for await (const { source, logits, loss } of segment(program, store.read(indices), options)) {
+    lossSum += loss;
+    const { id, index } = source;
+    const labels = labelsInside(source);
+    const counts = countsOfImage(logits, labels, classes, exclusive);
+    overlap.add(counts);
+    cases.push({ id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
+    rocs.forEach((roc, c) => {
+      const label = exclusive ? c : c + 1;
+      const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
+      roc.add(classScores(logits, classes, c, exclusive), truth);
+    });
+    await options.onImage?.(source, logits);
   }
   const aucs = rocs.map(roc => roc.auc());
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -5,8 +5,9 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { findCases } from './data/cases.ts';
-import { splitCases } from './data/split.ts';
-import { CaseStore } from './data/store.ts';
+import { labelsInside } from './data/fov.ts';
+import { splitOf } from './data/splitFile.ts';
+import { CaseStore, type DecodedCase } from './data/store.ts';
 import { SegfleetError } from './errors.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { imageMetricNames, Measurements } from './measure.ts';
@@ -16,8 +17,10 @@ import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
+import { inputSizeOf } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { RunFolder, Selection } from './storage/runFolder.ts';
+import { storedShapeOf } from './train.ts';
 
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly run: string;
@@ -26,7 +29,7 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly weights: string;
   readonly data: string;
   /** Which of its cases were taken. */
-  readonly part: 'validation' | 'all';
+  readonly part: Part | 'all';
   readonly convention: string;
   /** Every number with its own convention. */
   readonly metrics: readonly Measured[];
@@ -44,32 +47,45 @@ export async function evaluationOf(path: string, { folder, digest }: StoredRun, 
   return stored?.weights === digest ? stored : evaluateRun(path, { select });
 }
 
-/** @param data another data set than the run's own, of which all cases are taken */
-export async function evaluateRun(path: string, { select, data }: { select: Selection; data?: string }): Promise<RunEvaluation> {
+/** Which of the cases that a run did not train on. */
+export const parts = ['validation', 'test'] as const;
+export type Part = (typeof parts)[number];
+
+export interface EvaluateRunOptions {
+  readonly select: Selection;
+  readonly part?: Part;
+  /** Another data set than the run's own, of which all cases are taken. */
+  readonly data?: string;
+}
+
+export async function evaluateRun(path: string, { select, part = 'validation', data }: EvaluateRunOptions): Promise<RunEvaluation> {
   const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
-    const ids = cases.map(({ id }) => id);
     const all = Array.from(cases.keys());
-    const indices = data ? all : splitCases(ids, { share: spec.data.split.validation, seed: spec.data.split.seed }).validation;
-    const store = new CaseStore(cases, program.options.image, spec.data);
+    const indices = data ? all : (await splitOf(spec.data.split, cases, path))[part];
+    if (indices.length === 0) {
+      throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);
+    }
+    const store = new CaseStore(cases, storedShapeOf(job), spec.data);
     const { batch } = spec.training;
-    const measurements = new Measurements({ ...spec.data.size, classes: spec.data.classes, exclusive: spec.data.exclusive });
-    const onImage = async (index: number, logits: Float32Array) => measurements.add(logits, (await store.get(index)).labels);
+    const measurements = new Measurements({ classes: spec.data.classes, exclusive: spec.data.exclusive });
+    const onImage = (seen: DecodedCase, logits: Float32Array) => measurements.add(logits, labelsInside(seen), seen.size);
     const evaluation = await evaluate(program, store, indices, { batch, onImage });
 
-    const out = data ? join(folder.evaluation(select), 'other-data') : folder.evaluation(select);
-    const { height, width } = spec.data.size;
+    const out = join(folder.evaluation(select), data ? 'other-data' : part === 'test' ? 'test' : '');
+    const { height, width } = inputSizeOf(spec.data);
+    const where = `${spec.data.patches ? `at native size by windows of ${width}x${height}` : `at ${width}x${height}`} (width x height)${cases.some(({ fov }) => fov) ? ', inside the field of view' : ''}`;
     const result: RunEvaluation = {
       run: path,
       select,
       weights: digest,
       data: data ?? spec.data.path,
-      part: data ? 'all' : 'validation',
+      part: data ? 'all' : part,
       scores: evaluation.scores,
       perClass: evaluation.perClass,
-      convention: `at ${width}x${height} (width x height), probability above 0.5; of several classes the mean over classes; ${emptyMaskRule}`,
+      convention: `${where}, probability above 0.5; of several classes the mean over classes; ${emptyMaskRule}`,
       metrics: measurements.measured(evaluation.scores, batch),
       reliability: measurements.reliability(),
       folder: out,

@@ -34,8 +34,11 @@ spec:
     classes: 1                # 1: binary masks; more: mask values are labels
     # exclusive: false        # true: softmax over classes, class 0 the background
     split:
-      validation: 0.2         # share held out
+      validation: 0.2         # share held out (from 1 on: number of cases)
+      # test: 0               # the same for a final test: \`evaluate --part test\`
       # seed: 0
+    # patches: {height: 64, width: 64, perImage: 100}          # train on random patches, segment whole images by a sliding window
+    # augmentation: {flip: {}, rotation: {degrees: 15}}        # also quarterTurn, elastic, colour
 
   model:
     name: unet
@@ -58,6 +61,7 @@ spec:
     batch: 16
     optimizer: {name: adam, learningRate: 1.0e-4}   # also adamw, sgd
     # schedule: {name: constant}                    # also cosine, step, plateau
+    # earlyStopping: {patience: 10}                 # epochs without a better validation Jaccard
     # clipNorm: 1.0
     # precision: float32                            # bfloat16 where the hardware has it, or auto
     # threads: 2                                    # all by default

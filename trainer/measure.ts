@@ -40,7 +40,7 @@ export interface ImageMeasures {
   readonly sums: ImageSums;
 }
 
-export interface MeasureOptions extends Size {
+export interface MeasureOptions {
   readonly classes: number;
   /** As in `countsOfImage`; label 0 is background either way. */
   readonly exclusive: boolean;
@@ -90,7 +90,7 @@ export class Measurements {
   }
 
   /** @param logits [pixels, classes]  @param labels [pixels]; those of `ignoredLabel` do not count */
-  add(logits: Float32Array, labels: Uint8Array): void {
+  add(logits: Float32Array, labels: Uint8Array, size: Size): void {
     const { classes, exclusive } = this.#options;
     const counts = countsOfImage(logits, labels, classes, exclusive);
     const views = viewsOf(logits, labels, this.#options);
@@ -98,7 +98,7 @@ export class Measurements {
       this.#calibration[c].add(view.logits, view.foreground);
     });
     const foreground = exclusive ? views.slice(1) : views;
-    const masks = foreground.map(({ predicted, truth }) => masksScores(predicted, truth, this.#options));
+    const masks = foreground.map(({ predicted, truth }) => masksScores(predicted, truth, size));
     const meanOf = (name: keyof MaskScores['values']) => mean(masks.map(({ values }) => values[name]));
     this.images.push({
       values: {

@@ -6,11 +6,13 @@ import { basename, extname, join } from 'node:path';
 import sharp from 'sharp';
 import { imageExtensions } from './data/cases.ts';
 import { decodeImage, type Size } from './data/decode.ts';
+import type { StoredShape } from './data/store.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { openRun } from './openRun.ts';
 import { allFlips, probabilitiesOf } from './probabilities.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Selection } from './storage/runFolder.ts';
+import { storedShapeOf } from './train.ts';
 
 export interface PredictOptions {
   readonly select: Selection;
@@ -39,13 +41,14 @@ export async function* predict(
   { select, out, probabilities, flips }: PredictOptions,
 ): AsyncGenerator<PredictedImage> {
   const images = await listImages(inputs);
-  const { program } = await openRun(run, select);
+  const { program, job } = await openRun(run, select);
   try {
-    const { image: shape, classes, exclusive } = program.options;
-    for (const image of images) {
-      const { pixels, original } = await decodeImage(image, shape, shape.channels);
-      const predicted = await probabilitiesOf(program, pixels, flips ? allFlips : undefined);
-      const maps = await Promise.all(probabilityMaps(predicted, classes).map(map => resizeMap(map, shape, original)));
+    const { classes, exclusive } = program.options;
+    const batch = job.spec.data.patches ? job.spec.training.batch : 1;
+    const sources = readImages(images, storedShapeOf(job));
+    for await (const result of probabilitiesOf(program, sources, { batch, flips: flips ? allFlips : undefined })) {
+      const { file: image, size, original } = result.source;
+      const maps = await Promise.all(probabilityMaps(result.probabilities, classes).map(map => resizeMap(map, size, original)));
       const mask = decide(maps, exclusive);
       const stem = basename(image, extname(image));
       const write = async (name: string, data: Uint8Array | Uint16Array) => {
@@ -71,6 +74,14 @@ export async function* predict(
     }
   } finally {
     await program.close();
+  }
+}
+
+/** At the size that the network was trained at: the job's, or where patches are on the image's own. */
+async function* readImages(files: readonly string[], { height, width, channels }: StoredShape) {
+  for (const file of files) {
+    const { pixels, original } = await decodeImage(file, height && width ? { height, width } : undefined, channels);
+    yield { file, image: pixels, size: { height: height ?? original.height, width: width ?? original.width }, original };
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * From an image to probabilities, plain or as the mean over its mirror images.
+ * From images to probabilities, plain or as the mean over their mirror images.
  */
 import type { Program } from './program.ts';
+import { type SegmentOptions, segment, type Whole } from './segment.ts';
 
 /** Which axes are mirrored. */
 export interface Flip {
@@ -19,20 +20,36 @@ export const allFlips: readonly Flip[] = [
   { horizontal: true, vertical: true },
 ];
 
+export interface ProbabilitiesOptions extends SegmentOptions {
+  readonly flips?: readonly Flip[];
+}
+
 /**
- * Probabilities [pixels, classes] of one image [height, width, channels]: softmax over exclusive classes, else a sigmoid each. With
- * several flips, the mean of what each mirror image gives, mirrored back.
+ * Probabilities [pixels, classes] of images, in their order: softmax over exclusive classes, else a sigmoid each. With several flips, the
+ * mean of what each mirror image gives, mirrored back.
  */
-export async function probabilitiesOf(program: Program, pixels: Uint8Array, flips: readonly Flip[] = [identity]): Promise<Float32Array> {
+export async function* probabilitiesOf<T extends Whole>(
+  program: Program,
+  sources: AsyncIterable<T> | Iterable<T>,
+  { flips = [identity], ...options }: ProbabilitiesOptions,
+): AsyncGenerator<{ source: T; probabilities: Float32Array }> {
   const { image, classes, exclusive } = program.options;
-  const labels = new Uint8Array(image.height * image.width);
-  const mean = new Float32Array(labels.length * classes);
-  for (const flip of flips) {
-    const { logits } = await program.predict({ count: 1, images: mirror(pixels, image.width, image.channels, flip), labels });
-    const probabilities = mirror(activate(logits, classes, exclusive), image.width, classes, flip);
-    for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i] / flips.length;
+  async function* mirrored() {
+    for await (const source of sources) {
+      for (const flip of flips) {
+        const { size } = source;
+        yield { source, flip, size, image: mirror(source.image, size.width, image.channels, flip) };
+      }
+    }
   }
-  return mean;
+  let mean: Float32Array | undefined;
+  for await (const { source: seen, logits } of segment(program, mirrored(), options)) {
+    const { source, flip, size } = seen;
+    const probabilities = mirror(activate(logits, classes, exclusive), size.width, classes, flip);
+    if (flip === flips[0]) mean = new Float32Array(probabilities.length);
+    for (let i = 0; i < probabilities.length; i++) mean![i] += probabilities[i] / flips.length;
+    if (flip === flips.at(-1)) yield { source, probabilities: mean! };
+  }
 }
 
 /** @param values [height, width, channels], row by row. Done twice, it gives the values back. */

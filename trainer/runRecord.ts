@@ -23,7 +23,8 @@ export interface RunRecord {
     readonly cases: number;
     readonly training: number;
     readonly validation: number;
-    /** SHA-256 over the ids of both parts. */
+    readonly test: number;
+    /** SHA-256 over the ids of the parts. */
     readonly split: string;
     /** SHA-256 over the bytes of all images and masks; known once all are read. */
     readonly digest?: string;
@@ -31,6 +32,8 @@ export interface RunRecord {
   readonly startedAt: string;
   readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
   readonly steps?: number;
+  /** Before the last epoch, as `training.earlyStopping` says. */
+  readonly stoppedEarly?: boolean;
   /** With adaptiveLog: share of all steps in the logarithmic branch. */
   readonly logShare?: number;
   readonly weights?: {
@@ -45,9 +48,10 @@ export interface RunRecord {
 
 /** The job with paths that are right when read from `folder`; absolute ones stay. */
 export function withPathsFrom(job: Job, base: string, folder: string): Job {
-  const { path } = job.spec.data;
-  const moved = isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.';
-  return { ...job, spec: { ...job.spec, data: { ...job.spec.data, path: moved } } };
+  const moved = (path: string) => (isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.');
+  const { data } = job.spec;
+  const split = data.split.file === undefined ? data.split : { ...data.split, file: moved(data.split.file) };
+  return { ...job, spec: { ...job.spec, data: { ...data, path: moved(data.path), split } } };
 }
 
 /**
@@ -68,6 +72,12 @@ export function refuseOtherJob(before: RunRecord, job: Job): void {
       );
     }
   }
+}
+
+/** Whether two jobs are the same training, wherever their data lie. */
+export function isSameJob(a: Job, b: Job): boolean {
+  const [first, second] = [a, b].map(({ spec }) => JSON.stringify({ ...spec, data: { ...spec.data, path: '' } }));
+  return first === second;
 }
 
 /** What of the surroundings is not as it was when the run began, so that the bits may not be either. */

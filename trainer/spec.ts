@@ -7,6 +7,11 @@ import { availableParallelism } from 'node:os';
 import { closest, distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, type Node, type ParsedNode, parseDocument, parse as parseYaml, stringify, visit } from 'yaml';
 import { z } from 'zod';
+import { augmentationSchema } from './data/augment.ts';
+import type { Size } from './data/decode.ts';
+import { patchesSchema } from './data/patches.ts';
+import { heldOut } from './data/split.ts';
+import { earlyStoppingSchema } from './earlyStopping.ts';
 import { optimizerSchema } from './engine/optimizer.ts';
 import { precisions } from './engine/precision.ts';
 import { scheduleSchema } from './engine/schedule.ts';
@@ -32,7 +37,7 @@ const dataSchema = z.strictObject({
   size: z
     .strictObject({ height: side, width: side })
     .default({ height: 256, width: 256 })
-    .describe('Images and masks are resized to this; both divisible by the stride of the network (16 for unet).'),
+    .describe('Images and masks are resized to this, unless `patches` are on; both divisible by the stride of the network (16).'),
   channels: z
     .union([z.literal(1), z.literal(3)])
     .default(3)
@@ -47,10 +52,19 @@ const dataSchema = z.strictObject({
   ignore: z.int().min(1).max(65_535).optional().describe('Mask value of pixels that count neither in losses nor in metrics.'),
   split: z
     .strictObject({
-      validation: z.number().gt(0).lt(1).default(0.2).describe('Share of the cases that is held out.'),
+      validation: heldOut.gt(0).default(0.2).describe('Share of the cases that is held out; from 1 on, their number.'),
+      test: heldOut.default(0).describe('The same for a final test (`evaluate --part test`); training never looks at these.'),
       seed: seed.default(0),
+      file: z
+        .string()
+        .min(1)
+        .max(1024)
+        .optional()
+        .describe('Instead: a split by image that `dataset split` wrote. Relative to the job file.'),
     })
     .prefault({}),
+  patches: patchesSchema.optional(),
+  augmentation: augmentationSchema.optional(),
 });
 
 const trainingSchema = z.strictObject({
@@ -58,6 +72,7 @@ const trainingSchema = z.strictObject({
   batch: z.int().min(1).max(65_536).default(16).describe('Images a step. The last, short batch of an epoch is kept.'),
   optimizer: optimizerSchema.prefault({ name: 'adam' }),
   schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
+  earlyStopping: earlyStoppingSchema.optional(),
   clipNorm: z.number().positive().optional().describe('Scales gradients down so that their global norm is at most this.'),
   precision: z.enum(precisions).default('float32').describe('Of convolutions. auto: bfloat16 where the hardware has it.'),
   threads: z
@@ -76,6 +91,12 @@ const deepSupervisionSchema = z.strictObject({
     .max(8)
     .optional()
     .describe('Of the coarser outputs, finest first; the output at full size has 1. By default all have 1.'),
+});
+
+/** What the network sees at once: a patch where patches are on, else the whole image. */
+export const inputSizeOf = ({ patches, size }: z.infer<typeof dataSchema>): Size => ({
+  height: (patches ?? size).height,
+  width: (patches ?? size).width,
 });
 
 export const jobSchema = z
@@ -100,13 +121,14 @@ export const jobSchema = z
     }),
   })
   .superRefine(({ spec }, context) => {
+    const group = spec.data.patches ? 'patches' : 'size';
     for (const key of ['height', 'width'] as const) {
-      const value = spec.data.size[key];
+      const value = inputSizeOf(spec.data)[key];
       if (value % stride !== 0) {
         const nearest = Math.max(Math.round(value / stride), 1) * stride;
         context.addIssue({
           code: 'custom',
-          path: ['spec', 'data', 'size', key],
+          path: ['spec', 'data', group, key],
           message: `is ${value}, which is not divisible by ${stride} as ${spec.model.name} needs; try ${nearest}`,
         });
       }
@@ -126,6 +148,11 @@ export const jobSchema = z
         path: ['spec', 'deepSupervision', 'weights'],
         message: `has ${deepSupervision.weights.length} numbers; ${spec.model.name} has ${heads} coarser outputs`,
       });
+    }
+    const { file, test } = spec.data.split;
+    if (file !== undefined && test > 0) {
+      const path = ['spec', 'data', 'split', 'test'];
+      context.addIssue({ code: 'custom', path, message: `is ${test}, and data.split.file has no test part; leave one of them out` });
     }
     const { classes, exclusive } = spec.data;
     for (const [name, loss] of [['loss', spec.loss] as const, ['deepSupervision', deepSupervision?.loss] as const]) {

@@ -8,8 +8,10 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { cutIntoBatches, readBatches } from './data/batches.ts';
 import { findCases } from './data/cases.ts';
-import { epochOrder, splitCases } from './data/split.ts';
-import { CaseStore } from './data/store.ts';
+import { TrainingSamples } from './data/samples.ts';
+import { splitOf } from './data/splitFile.ts';
+import { CaseStore, type StoredShape } from './data/store.ts';
+import { endsEarly } from './earlyStopping.ts';
 import { loadTensorFlow } from './engine/native.ts';
 import { resolvePrecision } from './engine/precision.ts';
 import { learningRateFactor } from './engine/schedule.ts';
@@ -22,7 +24,7 @@ import { countParameters } from './models/layers.ts';
 import { Program, type ProgramOptions, type State, type StepResult } from './program.ts';
 import { writeResults, writeRunReport } from './report/run.ts';
 import { differences, type RunRecord, refuseOtherJob, withPathsFrom } from './runRecord.ts';
-import { type Job, type LoadedJob, loadJob, renderJob, threadsOf } from './spec.ts';
+import { inputSizeOf, type Job, type LoadedJob, loadJob, renderJob, threadsOf } from './spec.ts';
 import { loadCheckpoint, type Position, readSafetensors, saveCheckpoint, startOfRun } from './storage/checkpoint.ts';
 import { writeAtomically } from './storage/files.ts';
 import { RunFolder } from './storage/runFolder.ts';
@@ -61,22 +63,22 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
 async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<TrainEvent, RunRecord> {
   const { job, base, signal, now = () => new Date() } = options;
   const { spec } = job;
-  const { batch: batchSize, epochs, optimizer, schedule } = spec.training;
+  const { batch: batchSize, epochs, earlyStopping, optimizer, schedule } = spec.training;
   const started = performance.now();
 
   const cases = await findCases(resolve(base, spec.data.path));
-  const split = splitCases(
-    cases.map(({ id }) => id),
-    { share: spec.data.split.validation, seed: spec.data.split.seed },
-  );
-  if (batchSize > split.training.length) {
+  const split = await splitOf(spec.data.split, cases, base);
+  const programOptions = programOf(job);
+  const store = new CaseStore(cases, storedShapeOf(job), spec.data);
+  const { patches, augmentation } = spec.data;
+  const samples = new TrainingSamples(store, split.training, { seed: spec.seed, image: programOptions.image, patches, augmentation });
+  if (batchSize > samples.perEpoch) {
     throw new SegfleetError(
       'usage',
-      `training.batch is ${batchSize}, more than the ${split.training.length} training images of data.path; use a smaller batch`,
+      `training.batch is ${batchSize}, more than the ${samples.perEpoch} training ${patches ? 'patches' : 'images'} of data.path; use a smaller batch`,
     );
   }
-  const stepsPerEpoch = Math.ceil(split.training.length / batchSize);
-  const orderOf = (epoch: number) => Array.from(epochOrder(split.training.length, spec.seed, epoch), i => split.training[i]);
+  const stepsPerEpoch = Math.ceil(samples.perEpoch / batchSize);
 
   const movedJob = withPathsFrom(job, base, folder.path);
   const before = options.resume ? folder.readRecord<RunRecord>() : undefined;
@@ -84,9 +86,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const checkpoint = before && (await loadCheckpoint(folder.checkpoint));
   let position = checkpoint?.position ?? startOfRun;
 
-  const programOptions = programOf(job);
-  const store = new CaseStore(cases, programOptions.image, spec.data);
-  const filling = store.fill(orderOf(position.epoch));
+  const filling = store.fill(samples.order(position.epoch).map(sample => samples.caseOf(sample)));
   let fillError: unknown;
   filling.catch(error => {
     fillError = error;
@@ -105,7 +105,13 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     machine: describeMachine(),
     precision: programOptions.dtype,
     threads: programOptions.threads,
-    data: { cases: cases.length, training: split.training.length, validation: split.validation.length, split: split.digest },
+    data: {
+      cases: cases.length,
+      training: split.training.length,
+      validation: split.validation.length,
+      test: split.test.length,
+      split: split.digest,
+    },
     startedAt: before?.startedAt ?? now().toISOString(),
     resumed: before?.resumed ?? [],
   };
@@ -131,6 +137,12 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     await filling;
     if (record.data.digest) return;
     const digest = await store.digest();
+    if (split.data !== undefined && split.data !== digest) {
+      throw new SegfleetError(
+        'integrity',
+        `${spec.data.split.file} was made of other data than those in ${spec.data.path}; write it again with dataset split`,
+      );
+    }
     if (before?.data.digest && before.data.digest !== digest) {
       throw new SegfleetError(
         'integrity',
@@ -161,6 +173,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       parameters: countParameters(program.parameters),
       trainingImages: split.training.length,
       validationImages: split.validation.length,
+      ...(patches && { patchesPerImage: patches.perImage }),
       stepsPerEpoch,
       epochs,
       batch: batchSize,
@@ -172,28 +185,24 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       ...(before && { resumedAtStep: position.step }),
     });
 
-    while (position.epoch <= epochs) {
+    while (position.epoch <= epochs && !endsEarly(position.scores, earlyStopping)) {
       const { epoch } = position;
       const epochStarted = performance.now();
       const steps: StepEvent[] = [];
-      const reader = readBatches(store, cutIntoBatches(orderOf(epoch), batchSize).slice(position.stepOfEpoch));
+      const batches = cutIntoBatches(samples.order(epoch), batchSize).slice(position.stepOfEpoch);
+      const reader = readBatches(batches, part => samples.batch(part, epoch));
       for (;;) {
         await stopIfAsked();
         const waitingSince = performance.now();
         const next = await reader.next();
         if (next.done) break;
-        const { indices, batch } = next.value;
+        const { batch } = next.value;
         const waited = performance.now() - waitingSince;
 
         const step = position.step + 1;
         const learningRate = learningRateAt(position.step);
         const result = await program.step(batch, { step, learningRate });
-        refuseNotFinite(
-          result,
-          step,
-          epoch,
-          indices.map(index => cases[index].id),
-        );
+        refuseNotFinite(result, step, epoch, [...new Set(next.value.samples.map(sample => cases[samples.caseOf(sample)].id))]);
         if (fillError) throw fillError;
 
         const logShare = logShareOf(spec.loss, result);
@@ -249,6 +258,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     await program.assign((await readSafetensors(folder.weights('best'))).tensors);
     const best = await evaluate(program, store, split.validation, { batch: batchSize });
     await writeRunReport(folder, job.metadata.name, log.epochs, { program, store, evaluation: best });
+    const stoppedEarly = position.epoch <= epochs;
     const logShare = spec.loss.name === 'adaptiveLog' ? position.logShareTotal / position.step : undefined;
     const [digest, bestDigest] = await Promise.all((['last', 'best'] as const).map(selection => digestOf(folder.weights(selection))));
     const done = say({
@@ -256,6 +266,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       folder: folder.path,
       steps: position.step,
       bestEpoch,
+      stoppedEarly,
       best: best.scores,
       ...(logShare !== undefined && { logShare }),
       weightsDigest: digest,
@@ -264,6 +275,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     await update({
       status: 'succeeded',
       steps: position.step,
+      stoppedEarly,
       logShare,
       weights: { digest, bestDigest },
       best: { epoch: bestEpoch, validation: best.scores },
@@ -296,10 +308,10 @@ export const defaultOut = (job: Job): string => join('runs', job.metadata.name);
 /** What a program needs to know of a job. */
 export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job['spec']['training']['optimizer'] } {
   const { spec } = job;
-  const { size, channels, classes, exclusive } = spec.data;
+  const { channels, classes, exclusive } = spec.data;
   return {
     network: createNetwork(spec.model, classes),
-    image: { ...size, channels },
+    image: { ...inputSizeOf(spec.data), channels },
     classes,
     exclusive,
     ignore: spec.data.ignore !== undefined,
@@ -315,6 +327,9 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
     seed: spec.seed,
   };
 }
+
+/** How a job's cases are kept: at the size of the network, or where patches are on at their own. */
+export const storedShapeOf = ({ spec: { data } }: Job): StoredShape => ({ ...(!data.patches && data.size), channels: data.channels });
 
 export const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
 

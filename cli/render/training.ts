@@ -69,19 +69,20 @@ export class TrainingView {
 
   #header(start: StartEvent): string {
     const resumed = start.resumedAtStep === undefined ? '' : `, resumed at step ${start.resumedAtStep}`;
+    const patches = start.patchesPerImage ? ` (${start.patchesPerImage} patches each)` : '';
     return [
       `${start.name}: ${start.model} (${start.parameters.toLocaleString('en')} parameters), loss ${start.loss}${resumed}`,
-      `${start.trainingImages} training and ${start.validationImages} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps, batch ${start.batch}`,
+      `${start.trainingImages} training${patches} and ${start.validationImages} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps, batch ${start.batch}`,
       `TensorFlow ${start.tensorflow} (${start.library}) on ${start.devices.join(', ')}, ${start.precision}, ${start.threads} threads`,
     ].join('\n');
   }
 
   #block({ epoch, step, loss, logShare }: StepEvent): string {
-    const { epochs, stepsPerEpoch, trainingImages } = this.#start!;
+    const { epochs, stepsPerEpoch, trainingImages, patchesPerImage = 1 } = this.#start!;
     const done = step / (epochs * stepsPerEpoch);
     const sorted = [...this.#secondsPerImage].sort((a, b) => a - b);
     const secondsPerImage = sorted[Math.floor(sorted.length / 2)];
-    const remaining = (1 - done) * epochs * trainingImages * secondsPerImage;
+    const remaining = (1 - done) * epochs * trainingImages * patchesPerImage * secondsPerImage;
     const last = this.#epochs.at(-1);
     const ofEpoch = ((step - 1) % stepsPerEpoch) + 1;
     return [
@@ -102,10 +103,13 @@ export class TrainingView {
     return `epoch ${epoch}/${this.#start!.epochs}  loss ${number(loss)}${log}  validation loss ${number(validation.loss)}  Jaccard ${number(validation.pooled.jaccard)}  ${number(imagesPerSecond, 1)} images/s  ${duration(seconds)}${isBest ? '  best' : ''}`;
   }
 
-  #ending({ folder, best, bestEpoch, logShare, seconds, weightsDigest }: DoneEvent): string {
+  #ending({ folder, best, bestEpoch, stoppedEarly, logShare, seconds, weightsDigest }: DoneEvent): string {
     const { program } = this.#options;
     return [
       '',
+      ...(stoppedEarly
+        ? [`stopped early after epoch ${this.#epochs.at(-1)?.epoch ?? bestEpoch}: the validation Jaccard rose no more`]
+        : []),
       `best epoch ${bestEpoch}: validation Jaccard ${number(best.pooled.jaccard)} (pooled), ${number(best.perImage.jaccard)} (mean per image), Dice ${number(best.pooled.dice)}, AUC ${number(best.auc.auc)}`,
       ...(logShare === undefined ? [] : [`${percent(logShare)} of all steps were in the logarithmic branch`]),
       `${duration(seconds)}; weights digest ${weightsDigest}`,

@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'segfleet-cli-'));
 beforeAll(() => drawDataSet(join(folder, 'data'), 3, 60, 40));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'setup', 'train'];
+const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
 
 describe('help', () => {
   test('lists the commands', async () => {
@@ -138,7 +138,7 @@ describe('doctor', () => {
 describe('a wrong command line', () => {
   test.each([
     [['trian'], 'there is no command trian; did you mean train?'],
-    [['frobnicate'], 'there is no command frobnicate; known are compare, demo,'],
+    [['frobnicate'], 'there is no command frobnicate; known are compare, dataset import, '],
     [['losses', 'explian', 'dice'], 'there is no command losses explian; did you mean losses explain?'],
     [['train'], 'Missing 1 required arg: job'],
     [['train', 'job.yaml', '--epochs', '3'], 'Nonexistent flag: --epochs'],

@@ -161,6 +161,48 @@ test('a run may be made longer when it is resumed, and nothing else of it may ch
   await resumes(run);
 });
 
+test('on random patches, augmented, and killed in the middle of an epoch it ends in the same bits', async () => {
+  await drawDataSet(out('wide'), 10, 40, 28);
+  const settings = [
+    'data.path=wide',
+    'data.patches={height: 16, width: 16, perImage: 2}',
+    'data.augmentation={flip: {}, quarterTurn: {}, rotation: {}, elastic: {pixels: 3, spacing: 8}, colour: {}}',
+    'training.batch=6',
+  ].flatMap(setting => ['--set', setting]);
+  const whole = await segfleet(['train', job(), '--out', out('patches whole'), ...settings]);
+  expect(whole).toMatchObject({ code: 0, stderr: '' });
+  expect(whole.stdout).toContain('8 training (2 patches each) and 2 validation images, 3 epochs of 3 steps, batch 6');
+  const run = out('patches killed');
+  const { signal } = await segfleet(['train', job(), '--out', run, ...settings, '--json'], {
+    onLine: (line, child) => {
+      const { event, step } = JSON.parse(line);
+      if (event === 'step' && step === 5) child.kill('SIGKILL');
+    },
+  });
+  expect(signal).toBe('SIGKILL');
+  expect(await segfleet(['train', job(), '--out', run, ...settings, '--resume'])).toMatchObject({ code: 0, stderr: '' });
+  expect(digestOf(run)).toBe(digestOf(out('patches whole')));
+  expect(resultsOf(run)).toBe(resultsOf(out('patches whole')));
+  const plain = await segfleet(['train', job(), '--out', out('patches plain'), ...settings, '--set', 'data.augmentation={}']);
+  expect(plain.code).toBe(0);
+  expect(digestOf(out('patches plain'))).not.toBe(digestOf(run));
+});
+
+test('a run that stopped early stays stopped when it is resumed, however many epochs it may have', async () => {
+  const run = out('early');
+  // No epoch is better than the first by 0.99: patience 1 ends the run after the second.
+  const early = ['--set', 'training.earlyStopping={patience: 1, minDelta: 0.99}'];
+  const first = await segfleet(['train', job(), '--out', run, ...early]);
+  expect(first).toMatchObject({ code: 0, stderr: '' });
+  expect(first.stdout).toContain('stopped early after epoch 2');
+  const digest = digestOf(run);
+  expect(JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'))).toMatchObject({ status: 'succeeded', stoppedEarly: true, steps: 6 });
+  const again = await segfleet(['train', job(), '--out', run, ...early, '--set', 'training.epochs=9', '--resume', '--json']);
+  expect(again.code).toBe(0);
+  expect(eventsOf(again).at(-1)).toMatchObject({ event: 'done', steps: 6, stoppedEarly: true, weightsDigest: digest });
+  expect(JSON.parse(readFileSync(join(out('undisturbed'), 'run.json'), 'utf8'))).toMatchObject({ stoppedEarly: false });
+});
+
 test('two processes do not write to one folder', async () => {
   const run = out('shared');
   let second: Promise<{ code: number | null; stderr: string }> | undefined;

@@ -45,13 +45,14 @@ export async function exportedNetwork(network: Network, { classes, exclusive }: 
     }
     await program.assign(weights);
     const pixels = Uint8Array.from(uniform(image.height * image.width * image.channels, 'pixels', 0, 256));
+    const [{ probabilities }] = await Array.fromAsync(probabilitiesOf(program, [{ image: pixels, size: image }], { batch: 1 }));
     return {
       network,
       description: { name: 'test', image, classes, exclusive, input: 'image', output: 'probabilities', metadata: { name: 'test' } },
       weights,
       parameters: program.parameters.map(({ name }) => name),
       pixels,
-      expected: await probabilitiesOf(program, pixels),
+      expected: probabilities,
     };
   } finally {
     await program.close();

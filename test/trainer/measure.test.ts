@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Size } from '../../trainer/data/decode.ts';
 import type { Scores } from '../../trainer/evaluate.ts';
 import { Measurements, type MeasureOptions } from '../../trainer/measure.ts';
 import type { Aggregation, MetricKey } from '../../trainer/metrics/catalogue.ts';
@@ -10,11 +11,15 @@ import { maskOf } from '../tools/metricsGolden.ts';
 const logitsOf = (mask: Uint8Array) => Float32Array.from(mask, value => (value ? 4 : -4));
 
 /** Measures images of one class or several, and gives each number by its name and average. */
-function measure(options: MeasureOptions, images: readonly (readonly [logits: Float32Array, labels: Uint8Array])[], batch: number) {
+function measure(
+  { height, width, ...options }: MeasureOptions & Size,
+  images: readonly (readonly [logits: Float32Array, labels: Uint8Array])[],
+  batch: number,
+) {
   const measurements = new Measurements(options);
   const overlap = new OverlapState();
   for (const [logits, labels] of images) {
-    measurements.add(logits, labels);
+    measurements.add(logits, labels, { height, width });
     overlap.add(countsOfImage(logits, labels, options.classes, options.exclusive));
   }
   const scores: Scores = { images: images.length, loss: 0.25, ...overlap.metrics(), auc: { auc: 0.9, halfWidth: 0.01 } };

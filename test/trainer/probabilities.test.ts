@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { models } from '../../trainer/models/catalogue.ts';
-import { allFlips, identity, mirror, probabilitiesOf } from '../../trainer/probabilities.ts';
+import { allFlips, type Flip, identity, mirror, probabilitiesOf } from '../../trainer/probabilities.ts';
 import { Program } from '../../trainer/program.ts';
 import { cases, programOptions } from '../tools/kerasCase.ts';
 import { uniform } from '../tools/numbers.ts';
@@ -35,9 +35,15 @@ describe.each([
   });
   afterAll(() => program.close());
 
+  const of = async (bytes: Uint8Array, flips?: readonly Flip[]): Promise<Float32Array> => {
+    const results = await Array.fromAsync(probabilitiesOf(program, [{ image: bytes, size: image }], { batch: 3, flips }));
+    expect(results).toHaveLength(1);
+    return results[0].probabilities;
+  };
+
   test('are those of the logits', async () => {
     const { logits } = await program.predict({ count: 1, images: pixels, labels: new Uint8Array(16 * 32) });
-    const probabilities = await probabilitiesOf(program, pixels);
+    const probabilities = await of(pixels);
     for (let pixel = 0; pixel < 16 * 32; pixel++) {
       const [a, b] = logits.subarray(2 * pixel, 2 * pixel + 2);
       // Of two classes under softmax, the sigmoid of the difference.
@@ -47,14 +53,14 @@ describe.each([
   });
 
   test('as the mean over flips are the same for every mirror image, mirrored', async () => {
-    const plain = await probabilitiesOf(program, pixels, allFlips);
+    const plain = await of(pixels, allFlips);
     for (const flip of allFlips) {
-      const mirrored = mirror(await probabilitiesOf(program, mirror(pixels, 32, 1, flip), allFlips), 32, 2, flip);
+      const mirrored = mirror(await of(mirror(pixels, 32, 1, flip), allFlips), 32, 2, flip);
       expect(Math.max(...mirrored.map((value, i) => Math.abs(value - plain[i])))).toBeLessThan(1e-5);
     }
     const [, horizontal] = allFlips;
-    const alone = await probabilitiesOf(program, pixels, [identity]);
-    const mirroredAlone = mirror(await probabilitiesOf(program, mirror(pixels, 32, 1, horizontal)), 32, 2, horizontal);
+    const alone = await of(pixels, [identity]);
+    const mirroredAlone = mirror(await of(mirror(pixels, 32, 1, horizontal)), 32, 2, horizontal);
     expect(Math.max(...mirroredAlone.map((value, i) => Math.abs(value - alone[i])))).toBeGreaterThan(1e-3);
   });
 });

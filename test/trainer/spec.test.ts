@@ -34,7 +34,7 @@ describe('a job file', () => {
         channels: 3,
         classes: 1,
         exclusive: false,
-        split: { validation: 0.2, seed: 0 },
+        split: { validation: 0.2, test: 0, seed: 0 },
       },
       model: { name: 'unet', width: 32, dropout: 0.5, batchNormMomentum: 0.99 },
       loss: {
@@ -71,8 +71,8 @@ describe('a job file', () => {
     const uncommented = text.replace(/^(\s*)# ([a-zA-Z]+: \S.*)$/gm, '$1$2');
     const defaults = parseJob(head, 'job.yaml').job.spec;
     expect(parseJob(text, 'job.yaml').job.spec).toMatchObject({ ...defaults, data: { ...defaults.data, path: 'data' } });
-    const { clipNorm, threads, ...training } = parseJob(uncommented, 'job.yaml').job.spec.training;
-    expect([clipNorm, threads]).toEqual([1, 2]); // these two have no default to show
+    const { clipNorm, threads, earlyStopping, ...training } = parseJob(uncommented, 'job.yaml').job.spec.training;
+    expect([clipNorm, threads, earlyStopping]).toEqual([1, 2, { patience: 10, minDelta: 0 }]); // these have no default to show
     expect(training).toEqual(defaults.training);
   });
 
@@ -122,6 +122,22 @@ describe('a job file', () => {
       'a size that the network cannot take',
       '    size: {height: 100, width: 96}\n',
       'job.yaml, line 7, column 12: data.size.height is 100, which is not divisible by 16 as unet needs; try 96',
+    ],
+    [
+      'a patch that the network cannot take (the size is not used then)',
+      '    size: {height: 100, width: 100}\n    patches: {height: 48, width: 50, perImage: 9}\n',
+      'job.yaml, line 8, column 27: data.patches.width is 50, which is not divisible by 16 as unet needs; try 48',
+    ],
+    ['patches without a number', '    patches: {height: 48, width: 48}\n', 'data.patches.perImage is missing; a number is expected'],
+    [
+      'one and a half cases held out',
+      '    split: {validation: 1.5}\n',
+      'job.yaml, line 7, column 13: data.split.validation must be a share below 1 or a whole number of cases',
+    ],
+    [
+      'a deformation that may fold the image',
+      '    augmentation: {elastic: {pixels: 40}}\n',
+      'data.augmentation.elastic.pixels must be less than half of elastic.spacing',
     ],
     ['a number below its limit', '  training: {epochs: 0}\n', 'job.yaml, line 7, column 14: training.epochs is 0; at least 1 is expected'],
     ['half an epoch', '  training: {epochs: 2.5}\n', 'job.yaml, line 7, column 14: training.epochs is 2.5; a whole number is expected'],

@@ -152,7 +152,7 @@ export const aggregations = {
   perBatchAsKeras: {
     title: 'per batch (Keras)',
     convention:
-      'mean over batches (training.batch images in order, the last may be short) of the score of each, all batches counting the same: as Keras 2.3 and later print it',
+      'mean over batches (training.batch images in order, the last may be short) of the score of each, all batches counting the same: as Keras 3 prints it',
   },
   perBatchAsKeras22: {
     title: 'per batch (Keras 2.2)',

@@ -2,8 +2,8 @@
  * Scores as Keras prints them while it trains and evaluates: a score a batch, then a mean over batches. Such numbers depend on the
  * batch size and on which images share a batch; they are here to be compared with what was published so, beside `pooled` and per image.
  *
- * How Keras weighs the batches has changed. A metric that returns one number a batch counts the same for every batch since 2.3, Keras
- * 3 included, however short the last one is (`keras.metrics.Mean`); up to 2.2 it was weighted with the number of images (`BaseLogger`).
+ * How Keras weighs the batches has changed. In Keras 3 a metric that returns one number a batch counts the same for every batch, however
+ * short the last one is (`keras.metrics.Mean`); in Keras 2.2 it was weighted with the number of images (`BaseLogger`).
  */
 import { addCounts, type Counts, type Metrics, meanMetrics, metricNames, metricsOf, noCounts } from './counts.ts';
 

@@ -6,6 +6,7 @@ import type { CaseStore } from '../data/store.ts';
 import type { CaseResult, Evaluation } from '../evaluate.ts';
 import { metricNames } from '../metrics/counts.ts';
 import type { Program } from '../program.ts';
+import { segment } from '../segment.ts';
 import { writeAtomically } from '../storage/files.ts';
 import type { RunFolder } from '../storage/runFolder.ts';
 import type { EpochEvent } from '../tracking/events.ts';
@@ -71,11 +72,12 @@ export function typicalCases(cases: readonly CaseResult[]): Record<'best' | 'med
 export async function writeOverlays(folder: string, { program, store, evaluation }: Examined): Promise<string[]> {
   const { classes, exclusive, image } = program.options;
   const files: string[] = [];
-  for (const [kind, { index }] of Object.entries(typicalCases(evaluation.cases))) {
-    const batch = await store.batch([index]);
-    const { logits } = await program.predict(batch);
-    const png = await renderOverlay(batch.images, predictedLabels(logits, classes, exclusive), batch.labels, image);
-    const file = join(folder, `${kind}.png`);
+  const kinds = Object.entries(typicalCases(evaluation.cases));
+  const cases = store.read(kinds.map(([, { index }]) => index));
+  for await (const { source, logits } of segment(program, cases, { batch: 1 })) {
+    const predicted = predictedLabels(logits, classes, exclusive);
+    const png = await renderOverlay(source.image, predicted, source.labels, { ...source.size, channels: image.channels });
+    const file = join(folder, `${kinds[files.length][0]}.png`);
     await writeAtomically(file, png);
     files.push(file);
   }

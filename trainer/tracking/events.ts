@@ -16,6 +16,8 @@ export interface StartEvent {
   readonly parameters: number;
   readonly trainingImages: number;
   readonly validationImages: number;
+  /** In an epoch, where training is on patches. */
+  readonly patchesPerImage?: number;
   readonly stepsPerEpoch: number;
   readonly epochs: number;
   readonly batch: number;
@@ -70,6 +72,8 @@ export interface DoneEvent {
   readonly folder: string;
   readonly steps: number;
   readonly bestEpoch: number;
+  /** Before the last epoch, as `training.earlyStopping` says. */
+  readonly stoppedEarly: boolean;
   /** Validation scores of the best epoch's weights. */
   readonly best: Scores;
   readonly logShare?: number;

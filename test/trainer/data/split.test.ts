@@ -27,6 +27,25 @@ describe('a split', () => {
     expect(splitCases(ids(3), { share: 0.99, seed: 1 }).training).toHaveLength(1);
   });
 
+  test('with a test part puts every case in one of three, and leaves the training of another split alone', () => {
+    const { training, validation, test } = splitCases(ids(100), { share: 0.2, test: 0.25, seed: 3 });
+    expect([training.length, validation.length, test.length]).toEqual([55, 20, 25]);
+    expect([...training, ...validation, ...test].sort((a, b) => a - b)).toEqual(ids(100).map((_, i) => i));
+    expect(validation).toEqual(splitCases(ids(100), { share: 0.2, seed: 3 }).validation);
+  });
+
+  test("by numbers: the 2,594 cases of the paper's Table 4 are 1,653 to train on, 292 to validate on and 649 to test on", () => {
+    const { training, validation, test } = splitCases(ids(2594), { share: 292, test: 649, seed: 0 });
+    expect([training.length, validation.length, test.length]).toEqual([1653, 292, 649]);
+  });
+
+  test('that leaves nothing to train on is refused', () => {
+    expect(() => splitCases(ids(10), { share: 6, test: 4, seed: 1 })).toThrow(
+      'data.split holds out 6 cases for validation and 4 for the test, and the data set has 10; hold out fewer',
+    );
+    expect(() => splitCases(ids(2), { share: 0.5, test: 0.5, seed: 1 })).toThrow('the data set has 2 cases; at least 3 are needed');
+  });
+
   test('of one case is refused', () => {
     expect(() => splitCases(ids(1), { share: 0.2, seed: 1 })).toThrow('the data set has 1 case; at least 2 are needed');
   });

@@ -16,12 +16,41 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const open = async () => new CaseStore(await findCases(folder), shape, binary);
 
 describe('a store of cases', () => {
-  test('lays the asked cases one behind the other', async () => {
-    const batch = await (await open()).batch([4, 1]);
-    const [a, b] = ['case04', 'case01'].map(name => drawPicture(name));
-    expect(batch.count).toBe(2);
-    expect(batch.images).toEqual(Uint8Array.of(...a.pixels, ...b.pixels));
-    expect(batch.labels).toEqual(Uint8Array.of(...a.mask, ...b.mask).map(value => (value > 0 ? 1 : 0)));
+  test('gives image and labels at the size of the network', async () => {
+    const { id, image, labels, size, fov } = await (await open()).get(4);
+    const { pixels, mask } = drawPicture('case04');
+    expect({ id, size, fov }).toEqual({ id: 'case04', size: { height: 32, width: 32 }, fov: undefined });
+    expect(image).toEqual(pixels);
+    expect(labels).toEqual(mask.map(value => (value > 0 ? 1 : 0)));
+  });
+
+  test('without a size keeps each image at its own', async () => {
+    const wide = mkdtempSync(join(tmpdir(), 'segfleet-wide-'));
+    await drawDataSet(wide, 1, 40, 24);
+    const { image, size, labels } = await new CaseStore(await findCases(wide), { channels: 3 }, binary).get(0);
+    expect(size).toEqual({ height: 24, width: 40 });
+    expect(image).toEqual(drawPicture('case00', 40, 24).pixels);
+    expect(labels).toHaveLength(24 * 40);
+    rmSync(wide, { recursive: true });
+  });
+
+  test('reads the field of view that a manifest names, and refuses one that is empty', async () => {
+    const file = join(folder, 'fov.png');
+    writeFileSync(join(folder, 'manifest.csv'), 'id,image,mask,fov\na,images/case00.png,masks/case00.png,fov.png\n');
+    writeFileSync(
+      file,
+      await pngOf(
+        Uint8Array.from({ length: 1024 }, (_, i) => (i < 512 ? 255 : 0)),
+        32,
+        32,
+      ),
+    );
+    const { fov, digest } = await (await open()).get(0);
+    expect(fov).toEqual(Uint8Array.from({ length: 1024 }, (_, i) => (i < 512 ? 1 : 0)));
+    expect(digest.split(' ')).toHaveLength(3);
+    writeFileSync(file, await pngOf(new Uint8Array(1024), 32, 32));
+    await expect((await open()).get(0)).rejects.toThrow(/fov.png: the field of view is empty/);
+    rmSync(join(folder, 'manifest.csv'));
   });
 
   test('reads each file once', async () => {
@@ -60,13 +89,13 @@ describe('a store of cases', () => {
 });
 
 test('batches come in order, whole and short ones alike', async () => {
-  const store = await open();
   const counts: number[] = [];
   const seen: number[] = [];
-  for await (const { indices, batch } of readBatches(store, cutIntoBatches([5, 0, 3, 1, 4], 2))) {
-    seen.push(...indices);
+  const read = async (samples: number[]) => ({ count: samples.length, images: Uint8Array.from(samples), labels: new Uint8Array() });
+  for await (const { samples, batch } of readBatches(cutIntoBatches([5, 0, 3, 1, 4], 2), read)) {
+    seen.push(...samples);
     counts.push(batch.count);
-    expect(batch.images).toEqual((await store.batch(indices)).images);
+    expect(batch.images).toEqual(Uint8Array.from(samples));
   }
   expect(seen).toEqual([5, 0, 3, 1, 4]);
   expect(counts).toEqual([2, 2, 1]);
