@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { parse } from 'csv-parse/sync';
 import { findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
 import { splitOf } from './data/splitFile.ts';
@@ -11,14 +12,14 @@ import { SegfleetError } from './errors.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { imageMetricNames, Measurements } from './measure.ts';
 import type { ReliabilityPoint } from './metrics/calibration.ts';
-import type { Measured } from './metrics/catalogue.ts';
+import { type Measured, metricCatalogue } from './metrics/catalogue.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
 import { inputSizeOf, type Job } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
-import type { Selection } from './storage/runFolder.ts';
+import type { RunFolder, Selection } from './storage/runFolder.ts';
 import { storedShapeOf } from './train.ts';
 
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
@@ -141,4 +142,25 @@ function casesTable({ cases }: Evaluation, { images }: Measurements): string {
     return [JSON.stringify(id), ...numbers.map(value => (Number.isNaN(value) ? '' : value)), penalised];
   });
   return `${[head, ...rows].map(row => row.join(',')).join('\n')}\n`;
+}
+
+/** What that table says. */
+export interface CaseScores {
+  readonly ids: readonly string[];
+  /** By metric; NaN where it is not defined. */
+  readonly values: ReadonlyMap<string, readonly number[]>;
+}
+
+export async function readCases(folder: RunFolder, select: Selection): Promise<CaseScores> {
+  const file = join(folder.evaluation(select), 'cases.csv');
+  try {
+    // Ids are written as JSON.
+    const rows: Record<string, string>[] = parse(await readFile(file, 'utf8'), { columns: true, escape: '\\' });
+    const metrics = Object.keys(rows[0]).filter(column => column in metricCatalogue);
+    const numberOf = (cell: string) => (cell === '' ? Number.NaN : Number(cell));
+    const values = new Map(metrics.map(metric => [metric, rows.map(row => numberOf(row[metric]))]));
+    return { ids: rows.map(({ id }) => id), values };
+  } catch (cause) {
+    throw new SegfleetError('integrity', `${file} cannot be read as the table that evaluate writes; run evaluate again`, { cause });
+  }
 }
