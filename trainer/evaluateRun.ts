@@ -81,7 +81,7 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
       square: true,
     });
     await writeAtomically(join(out, 'roc.svg'), chart);
-    await writeOverlays(join(out, 'overlays'), { program, store, evaluation });
+    await writeOverlays(join(out, 'overlays'), { program, store, evaluation, batch: spec.training.batch });
     return result;
   } finally {
     await program.close();
