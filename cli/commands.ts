@@ -1,9 +1,17 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Compare from './commands/compare.ts';
+import DatasetImport from './commands/dataset/import.ts';
+import DatasetShard from './commands/dataset/shard.ts';
+import DatasetShow from './commands/dataset/show.ts';
+import DatasetSplit from './commands/dataset/split.ts';
+import DatasetStats from './commands/dataset/stats.ts';
+import DatasetVerify from './commands/dataset/verify.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
+import Export from './commands/export.ts';
 import Init from './commands/init.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
@@ -14,9 +22,17 @@ import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
+  compare: Compare,
+  'dataset:import': DatasetImport,
+  'dataset:shard': DatasetShard,
+  'dataset:show': DatasetShow,
+  'dataset:split': DatasetSplit,
+  'dataset:stats': DatasetStats,
+  'dataset:verify': DatasetVerify,
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
+  export: Export,
   init: Init,
   losses: Losses,
   'losses:explain': LossesExplain,

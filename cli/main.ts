@@ -22,7 +22,10 @@ function packageFile() {
       dirname: 'segfleet',
       topicSeparator: ' ',
       commands: { strategy: 'explicit', target: built ? './dist/cli/commands.js' : './cli/commands.ts', identifier: 'commands' },
-      topics: { losses: { description: 'The loss functions: what each computes, and its value and gradient on given numbers.' } },
+      topics: {
+        dataset: { description: 'Data sets: import, check, count, split, show and shard them.' },
+        losses: { description: 'The loss functions: what each computes, and its value and gradient on given numbers.' },
+      },
     },
   };
 }

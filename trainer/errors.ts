@@ -56,6 +56,7 @@ export function fromSystemError(error: unknown, doing: string): unknown {
     case 'ENOENT':
       return new SegfleetError('notFound', `${doing}: no such file or folder`, { cause: error });
     case 'ENOTDIR':
+    case 'EEXIST': // a folder was to be made
       return new SegfleetError('usage', `${doing}: a file stands where a folder is needed`, { cause: error });
     default:
       return error;

@@ -1,8 +1,9 @@
 /**
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
-import { insideFov } from './data/fov.ts';
-import type { CaseStore } from './data/store.ts';
+import { ignoredLabel } from './data/batch.ts';
+import { labelsInside } from './data/fov.ts';
+import type { CaseStore, DecodedCase } from './data/store.ts';
 import { type Counts, countsOfImage, type Metrics, meanMetrics, metricsOf, OverlapState } from './metrics/counts.ts';
 import { type Auc, type RocPoint, RocState } from './metrics/roc.ts';
 import type { Program } from './program.ts';
@@ -36,8 +37,8 @@ export interface Evaluation {
 export interface EvaluateOptions {
   readonly batch: number;
   readonly signal?: AbortSignal;
-  /** Called with the logits [pixels, classes] of each image, in order. */
-  readonly onImage?: (index: number, logits: Float32Array) => void | Promise<void>;
+  /** Called with each image and its logits [pixels, classes], in order. */
+  readonly onImage?: (source: DecodedCase, logits: Float32Array) => void | Promise<void>;
 }
 
 export async function evaluate(
@@ -53,19 +54,17 @@ export async function evaluate(
   let lossSum = 0;
   for await (const { source, logits, loss } of segment(program, store.read(indices), options)) {
     lossSum += loss;
-    const { id, index, fov } = source;
-    const seen = insideFov(logits, source.labels, fov, classes);
-    const counts = countsOfImage(seen.logits, seen.labels, classes, exclusive);
+    const { id, index } = source;
+    const labels = labelsInside(source);
+    const counts = countsOfImage(logits, labels, classes, exclusive);
     overlap.add(counts);
     cases.push({ id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
     rocs.forEach((roc, c) => {
       const label = exclusive ? c : c + 1;
-      roc.add(
-        classScores(seen.logits, classes, c, exclusive),
-        seen.labels.map(value => (value === label ? 1 : 0)),
-      );
+      const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
+      roc.add(classScores(logits, classes, c, exclusive), truth);
     });
-    await options.onImage?.(index, logits);
+    await options.onImage?.(source, logits);
   }
   const aucs = rocs.map(roc => roc.auc());
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -75,7 +74,7 @@ export async function evaluate(
 }
 
 /** The logit of one class against all others: under softmax its own less the logarithm of the sum of the other exponentials. */
-function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
+export function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {
   if (classes === 1) return logits;
   const scores = new Float32Array(logits.length / classes);
   for (let pixel = 0; pixel < scores.length; pixel++) {

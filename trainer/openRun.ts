@@ -1,5 +1,5 @@
 /**
- * A finished (or stopped) run taken up again: its job, and its weights in a program that predicts.
+ * A finished (or stopped) run taken up again: its job, and its weights, as they are or in a program that predicts.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -8,18 +8,30 @@ import { Program } from './program.ts';
 import type { RunRecord } from './runRecord.ts';
 import { type Job, loadJob } from './spec.ts';
 import { RunFolder, type Selection } from './storage/runFolder.ts';
-import { decodeSafetensors } from './storage/safetensors.ts';
+import { decodeSafetensors, type Tensors } from './storage/safetensors.ts';
 import { programOf } from './train.ts';
 
-export interface OpenRun {
+export interface StoredRun {
   readonly folder: RunFolder;
   readonly job: Job;
   readonly record: RunRecord;
+  readonly weights: Tensors;
+  /** SHA-256 of the file of the weights. */
+  readonly digest: string;
+}
+
+export interface OpenRun extends StoredRun {
   readonly program: Program;
 }
 
-/** @throws notFound where there are no weights yet, integrity where they are not those that the run recorded */
 export async function openRun(path: string, select: Selection): Promise<OpenRun> {
+  const run = await readRun(path, select);
+  const { optimizer, ...options } = programOf(run.job);
+  return { ...run, program: await Program.create(options, run.weights) };
+}
+
+/** @throws notFound where there are no weights yet, integrity where they are not those that the run recorded */
+export async function readRun(path: string, select: Selection): Promise<StoredRun> {
   const folder = new RunFolder(path);
   const record = folder.readRecord<RunRecord>();
   const { job } = loadJob(folder.job);
@@ -36,7 +48,5 @@ export async function openRun(path: string, select: Selection): Promise<OpenRun>
       `${file} has SHA-256 ${found} where run.json recorded ${recorded}; restore the file, or train again`,
     );
   }
-  const { optimizer, ...options } = programOf(job);
-  const program = await Program.create(options, decodeSafetensors(bytes, file).tensors);
-  return { folder, job, record, program };
+  return { folder, job, record, weights: decodeSafetensors(bytes, file).tensors, digest: found };
 }

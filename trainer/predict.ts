@@ -9,7 +9,7 @@ import { decodeImage, type Size } from './data/decode.ts';
 import type { StoredShape } from './data/store.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { openRun } from './openRun.ts';
-import { segment } from './segment.ts';
+import { allFlips, probabilitiesOf } from './probabilities.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Selection } from './storage/runFolder.ts';
 import { storedShapeOf } from './train.ts';
@@ -19,6 +19,8 @@ export interface PredictOptions {
   readonly out: string;
   /** Also write 16-bit probability maps, one a class. */
   readonly probabilities?: boolean;
+  /** The mean of probabilities over the image and its three mirror images: four times the work. */
+  readonly flips?: boolean;
 }
 
 export interface PredictedImage {
@@ -36,16 +38,17 @@ export interface PredictedImage {
 export async function* predict(
   run: string,
   inputs: readonly string[],
-  { select, out, probabilities }: PredictOptions,
+  { select, out, probabilities, flips }: PredictOptions,
 ): AsyncGenerator<PredictedImage> {
   const images = await listImages(inputs);
   const { program, job } = await openRun(run, select);
   try {
     const { classes, exclusive } = program.options;
     const batch = job.spec.data.patches ? job.spec.training.batch : 1;
-    for await (const { source, logits } of segment(program, readImages(images, storedShapeOf(job)), { batch })) {
-      const { file: image, size, original } = source;
-      const maps = await Promise.all(probabilityMaps(logits, classes, exclusive).map(map => resizeMap(map, size, original)));
+    const sources = readImages(images, storedShapeOf(job));
+    for await (const result of probabilitiesOf(program, sources, { batch, flips: flips ? allFlips : undefined })) {
+      const { file: image, size, original } = result.source;
+      const maps = await Promise.all(probabilityMaps(result.probabilities, classes).map(map => resizeMap(map, size, original)));
       const mask = decide(maps, exclusive);
       const stem = basename(image, extname(image));
       const write = async (name: string, data: Uint8Array | Uint16Array) => {
@@ -111,19 +114,11 @@ async function listImages(inputs: readonly string[]): Promise<string[]> {
 }
 
 /** One map a class, 0 to 65535 for probabilities 0 to 1. */
-function probabilityMaps(logits: Float32Array, classes: number, exclusive: boolean): Uint16Array[] {
-  const pixels = logits.length / classes;
-  const maps = Array.from({ length: classes }, () => new Uint16Array(pixels));
-  for (let pixel = 0; pixel < pixels; pixel++) {
-    const z = logits.subarray(pixel * classes, (pixel + 1) * classes);
-    const largest = Math.max(...z);
-    const sum = z.reduce((total, value) => total + Math.exp(value - largest), 0);
-    for (let c = 0; c < classes; c++) {
-      const probability = exclusive ? Math.exp(z[c] - largest) / sum : 1 / (1 + Math.exp(-z[c]));
-      maps[c][pixel] = Math.round(probability * 65535);
-    }
-  }
-  return maps;
+function probabilityMaps(probabilities: Float32Array, classes: number): Uint16Array[] {
+  const pixels = probabilities.length / classes;
+  return Array.from({ length: classes }, (_, c) =>
+    Uint16Array.from({ length: pixels }, (_, pixel) => Math.round(probabilities[pixel * classes + c] * 65535)),
+  );
 }
 
 async function resizeMap(map: Uint16Array, from: Size, to: Size): Promise<Uint16Array> {

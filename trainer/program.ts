@@ -3,10 +3,11 @@
  * Each batch size gets its own step in that graph, traced when it first comes (the last batch of an epoch may be short).
  */
 import * as tf from '@tensorflow/tfjs';
-import type { Batch, ImageShape } from './data/batch.ts';
+import { type Batch, type ImageShape, ignoredLabel } from './data/batch.ts';
+import { distancesOf } from './data/distances.ts';
 import { outputOf, tensorOf, trace } from './engine/backend.ts';
 import { Graph, type Operation, type Output, type } from './engine/graph.ts';
-import { type ComputeDType, oneHot, scaleImages } from './engine/ops.ts';
+import { type ComputeDType, countedPixels, oneHot, scaleImages } from './engine/ops.ts';
 import {
   clipByGlobalNorm,
   createOptimizer,
@@ -17,7 +18,9 @@ import {
 } from './engine/optimizer.ts';
 import { type Feeds, Session } from './engine/session.ts';
 import { float32, float32Scalar, type HostTensor, int32 } from './engine/tensor.ts';
-import { createLoss, type LossSpec } from './losses/catalogue.ts';
+import { type LossSpec, needsDistance } from './losses/catalogue.ts';
+import { createLoss } from './losses/create.ts';
+import type { Truth } from './losses/prediction.ts';
 import { declareParameters, initialValue, isTrainable, Layers, type Network, type Parameter } from './models/layers.ts';
 import { hash32 } from './random.ts';
 
@@ -27,6 +30,8 @@ export interface ProgramOptions {
   readonly classes: number;
   /** Classes exclude each other: softmax over them, class 0 is the background. Otherwise a sigmoid each, and label 0 is none of them. */
   readonly exclusive: boolean;
+  /** Whether labels may be `ignoredLabel`: such pixels do not count. */
+  readonly ignore?: boolean;
   readonly loss: LossSpec;
   /** Of the network's outputs at coarser levels, where it has some: what they add to the loss. */
   readonly heads?: { readonly loss: LossSpec; readonly weights: readonly number[] };
@@ -49,16 +54,19 @@ export interface StepResult {
 /** Values of all variables by name. Optimiser state is named `optimizer/<slot>/<parameter>`. */
 export type State = ReadonlyMap<string, HostTensor>;
 
-interface TrainingStep {
+/** What a batch is fed to. */
+interface Inputs {
   readonly images: Output;
   readonly labels: Output;
+  readonly distances?: Output;
+}
+
+interface TrainingStep extends Inputs {
   readonly fetches: readonly Output[];
   readonly targets: readonly Operation[];
 }
 
-interface Prediction {
-  readonly images: Output;
-  readonly labels: Output;
+interface Prediction extends Inputs {
   readonly logits: Output;
   readonly loss: Output;
 }
@@ -124,11 +132,11 @@ export class Program {
 
   /** One step of training: forward, backward and update in a single run. @param step counted from 1 over the whole run */
   async step(batch: Batch, { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
-    const { images, labels, fetches, targets } = this.#trainingStep(batch.count);
+    const { fetches, targets, ...inputs } = this.#trainingStep(batch.count);
     const lane = 0;
     const key = Int32Array.of(hash32(this.options.seed, 'dropout'), hash32(step, lane));
     const feeds: Feeds = [
-      ...this.#batchFeeds(images, labels, batch),
+      ...this.#batchFeeds(inputs, batch),
       [this.#dropoutKey, int32(key)],
       ...this.#requireOptimizer().feeds(step, learningRate),
     ];
@@ -138,8 +146,8 @@ export class Program {
 
   /** Logits [count, height, width, classes] with moving statistics and without dropout, and the loss of the batch. */
   async predict(batch: Batch): Promise<{ logits: Float32Array; loss: number }> {
-    const { images, labels, logits, loss } = this.#prediction(batch.count);
-    const results = await this.#session.run(this.#batchFeeds(images, labels, batch), [logits, loss]);
+    const { logits, loss, ...inputs } = this.#prediction(batch.count);
+    const results = await this.#session.run(this.#batchFeeds(inputs, batch), [logits, loss]);
     return { logits: results[0].data as Float32Array, loss: Number(results[1].data[0]) };
   }
 
@@ -201,25 +209,33 @@ export class Program {
     return this.#optimizer;
   }
 
-  #batchFeeds(images: Output, labels: Output, batch: Batch): [Output, HostTensor][] {
-    const { height, width, channels } = this.options.image;
-    return [
-      [images, { dtype: 'uint8', shape: [batch.count, height, width, channels], data: batch.images }],
-      [labels, { dtype: 'uint8', shape: [batch.count, height, width], data: batch.labels }],
+  #batchFeeds({ images, labels, distances }: Inputs, batch: Batch): [Output, HostTensor][] {
+    const { image, classes, exclusive } = this.options;
+    const { count } = batch;
+    const { height, width, channels } = image;
+    const feeds: [Output, HostTensor][] = [
+      [images, { dtype: 'uint8', shape: [count, height, width, channels], data: batch.images }],
+      [labels, { dtype: 'uint8', shape: [count, height, width], data: batch.labels }],
     ];
+    if (distances) feeds.push([distances, float32(distancesOf(batch, image, classes, exclusive), [count, height, width, classes])]);
+    return feeds;
   }
 
-  #placeholders(count: number): { images: Output; labels: Output } {
-    const { height, width, channels } = this.options.image;
+  #inputs(count: number): Inputs {
+    const { image, classes, loss, heads } = this.options;
+    const { height, width, channels } = image;
+    const graph = this.#graph;
+    const wanted = [loss, ...(heads?.weights.length ? [heads.loss] : [])].some(needsDistance);
     return {
-      images: this.#graph.placeholder('uint8', [count, height, width, channels]),
-      labels: this.#graph.placeholder('uint8', [count, height, width]),
+      images: graph.placeholder('uint8', [count, height, width, channels]),
+      labels: graph.placeholder('uint8', [count, height, width]),
+      ...(wanted && { distances: graph.placeholder('float32', [count, height, width, classes]) }),
     };
   }
 
   /** Network and loss, on tensors that stand for the current values of the variables. Only within `trace`. */
-  #forward(images: Output, labels: Output, values: ReadonlyMap<string, tf.Tensor>, training: boolean) {
-    const { network, dtype, classes, exclusive, loss, heads } = this.options;
+  #forward({ images, labels, distances }: Inputs, values: ReadonlyMap<string, tf.Tensor>, training: boolean) {
+    const { network, dtype, classes, exclusive, ignore, loss, heads } = this.options;
     const layers = new Layers({
       parameter: ({ name }) => values.get(name)!,
       training,
@@ -227,10 +243,14 @@ export class Program {
       dropoutKey: this.#dropoutKey,
     });
     const [logits, ...coarser] = network(layers, scaleImages(images));
-    const target = oneHot(labels, classes, exclusive ? 0 : 1);
-    const { value, wrapped } = createLoss(loss, exclusive)(logits, target);
+    const truth: Truth = {
+      target_NHWC: oneHot(labels, classes, exclusive ? 0 : 1),
+      ...(ignore && { valid_NHW1: countedPixels(labels, ignoredLabel) }),
+      ...(distances && { distance_NHWC: tensorOf(distances) as tf.Tensor4D }),
+    };
+    const { value, wrapped } = createLoss(loss, exclusive)(logits, truth);
     const parts = coarser.map((output, i) => {
-      const ofHead = createLoss(heads!.loss, exclusive)(output, everyNth(target, target.shape[1] / output.shape[1])).value;
+      const ofHead = createLoss(heads!.loss, exclusive)(output, everyNth(truth, logits.shape[1] / output.shape[1])).value;
       return tf.mul<tf.Scalar>(ofHead, heads!.weights[i]);
     });
     return { logits, loss: parts.reduce<tf.Scalar>((sum, part) => tf.add(sum, part), value), wrapped, statistics: layers.statistics };
@@ -249,7 +269,7 @@ export class Program {
   #trainingStep(count: number): TrainingStep {
     return memoize(this.#trainingSteps, count, () => {
       const graph = this.#graph;
-      const { images, labels } = this.#placeholders(count);
+      const inputs = this.#inputs(count);
       const trainable = this.parameters.filter(isTrainable);
       const targets: Operation[] = [];
       let wrapped: Output | undefined;
@@ -257,7 +277,7 @@ export class Program {
         const values = this.#values();
         let reported: Output;
         const gradientsOf = tf.grads(() => {
-          const forward = this.#forward(images, labels, values, true);
+          const forward = this.#forward(inputs, values, true);
           for (const { name, value, momentum } of forward.statistics) targets.push(this.#follow(name, outputOf(value), momentum));
           wrapped = forward.wrapped && outputOf(forward.wrapped);
           reported = outputOf(forward.loss);
@@ -271,7 +291,7 @@ export class Program {
       trainable.forEach(({ name, role }, i) => {
         targets.push(optimizer.apply(this.#variables.get(name)!, gradients[i], this.#slots.get(name)!, role === 'kernel'));
       });
-      return { images, labels, targets, fetches: [traced.loss, norm, ...(wrapped ? [wrapped] : [])] };
+      return { ...inputs, targets, fetches: [traced.loss, norm, ...(wrapped ? [wrapped] : [])] };
     });
   }
 
@@ -285,18 +305,26 @@ export class Program {
 
   #prediction(count: number): Prediction {
     return memoize(this.#predictions, count, () => {
-      const { images, labels } = this.#placeholders(count);
+      const inputs = this.#inputs(count);
       const traced = trace(this.#graph, () => {
-        const { logits, loss } = this.#forward(images, labels, this.#values(), false);
+        const { logits, loss } = this.#forward(inputs, this.#values(), false);
         return { logits: outputOf(logits), loss: outputOf(loss) };
       });
-      return { images, labels, ...traced };
+      return { ...inputs, ...traced };
     });
   }
 }
 
-/** Every nth row and column: [N,H,W,C] -> [N,H/n,W/n,C]. */
-const everyNth = (x: tf.Tensor4D, n: number): tf.Tensor4D => tf.stridedSlice(x, [0, 0, 0, 0], x.shape, [1, n, n, 1]) as tf.Tensor4D;
+/** Every nth row and column, and distances in the pixels that result. */
+function everyNth({ target_NHWC, valid_NHW1, distance_NHWC, ...rest }: Truth, n: number): Truth {
+  const sample = (x: tf.Tensor4D) => tf.stridedSlice(x, [0, 0, 0, 0], x.shape, [1, n, n, 1]) as tf.Tensor4D;
+  return {
+    ...rest,
+    target_NHWC: sample(target_NHWC),
+    ...(valid_NHW1 && { valid_NHW1: sample(valid_NHW1) }),
+    ...(distance_NHWC && { distance_NHWC: tf.div(sample(distance_NHWC), n) }),
+  };
+}
 
 function memoize<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
   let value = cache.get(key);

@@ -16,7 +16,7 @@ import { optimizerSchema } from './engine/optimizer.ts';
 import { precisions } from './engine/precision.ts';
 import { scheduleSchema } from './engine/schedule.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
-import { lossSchema } from './losses/catalogue.ts';
+import { joinsClasses, lossSchema } from './losses/catalogue.ts';
 import { modelSchema, numHeads, stride } from './models/catalogue.ts';
 
 /** Fits TensorFlow's int32 keys and every YAML reader. */
@@ -42,13 +42,14 @@ const dataSchema = z.strictObject({
     .union([z.literal(1), z.literal(3)])
     .default(3)
     .describe('1: luminance, 3: colour. Any image is converted.'),
-  classes: z.int().min(1).max(255).default(1).describe('Of the output. With 1, masks are binary; with more, mask values are labels.'),
+  classes: z.int().min(1).max(254).default(1).describe('Of the output. With 1, masks are binary; with more, mask values are labels.'),
   exclusive: z
     .boolean()
     .default(false)
     .describe(
       'true: each pixel has exactly one class (softmax), class 0 the background. false: a sigmoid a class, label 0 is none of them.',
     ),
+  ignore: z.int().min(1).max(65_535).optional().describe('Mask value of pixels that count neither in losses nor in metrics.'),
   split: z
     .strictObject({
       validation: heldOut.gt(0).default(0.2).describe('Share of the cases that is held out; from 1 on, their number.'),
@@ -141,6 +142,24 @@ export const jobSchema = z
         path: ['spec', 'deepSupervision', 'weights'],
         message: `has ${deepSupervision.weights.length} numbers; ${spec.model.name} has ${heads} coarser outputs`,
       });
+    }
+    const { classes, exclusive } = spec.data;
+    for (const [name, loss] of [['loss', spec.loss] as const, ['deepSupervision', deepSupervision?.loss] as const]) {
+      const path = ['spec', ...(name === 'loss' ? [name] : [name, 'loss']), 'classWeights'];
+      if (!loss?.classWeights) continue;
+      if (loss.classWeights.length !== classes) {
+        context.addIssue({
+          code: 'custom',
+          path,
+          message: `has ${loss.classWeights.length} numbers; one for each of data.classes, ${classes}, is expected`,
+        });
+      } else if (exclusive && joinsClasses(loss)) {
+        context.addIssue({
+          code: 'custom',
+          path,
+          message: `cannot weigh the classes of ${loss.name}, which joins exclusive classes itself; leave it out`,
+        });
+      }
     }
     if (spec.data.exclusive && spec.data.classes < 2) {
       context.addIssue({

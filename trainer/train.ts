@@ -311,6 +311,7 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
     image: { ...inputSizeOf(spec.data), channels },
     classes,
     exclusive,
+    ignore: spec.data.ignore !== undefined,
     loss: spec.loss,
     heads: {
       loss: spec.deepSupervision?.loss ?? spec.loss,
@@ -327,7 +328,7 @@ export function programOf(job: Job): ProgramOptions & { readonly optimizer: Job[
 /** How a job's cases are kept: at the size of the network, or where patches are on at their own. */
 export const storedShapeOf = ({ spec: { data } }: Job): StoredShape => ({ ...(!data.patches && data.size), channels: data.channels });
 
-const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
+export const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);
 
 /** @param steps those of the epoch that this process ran: all, unless it was resumed in the middle of one */
 function epochEvent(

@@ -4,7 +4,7 @@ import { BaseCommand } from '../base.ts';
 export default class Evaluate extends BaseCommand {
   static override summary = 'Measure the weights of a run on its validation or test images.';
   static override description =
-    'Writes evaluation/<best|last>/ (of the test part: evaluation/<best|last>/test/) in the run folder: scores.json, cases.csv (every image), roc.svg, overlays/*.png.';
+    'Writes evaluation/<best|last>/ (of the test part: evaluation/<best|last>/test/) in the run folder: scores.json (each number with its convention), cases.csv (every image), roc.svg, reliability.svg, overlays/*.png.';
   static override examples = ['<%= config.bin %> evaluate runs/nuclei', '<%= config.bin %> evaluate runs/nuclei --select last --json'];
   static override args = { run: Args.string({ required: true, description: 'The run folder.' }) };
   static override flags = {
@@ -31,8 +31,8 @@ export default class Evaluate extends BaseCommand {
     this.log(
       `${result.run}, ${result.select} epoch, ${result.scores.images} ${result.part === 'all' ? '' : `${result.part} `}images of ${result.data}`,
     );
-    this.log(renderScores(result.scores));
-    this.log(`${result.convention}\nreport: ${result.folder} (scores.json, cases.csv, roc.svg, overlays/)`);
+    this.log(renderScores(result));
+    this.log(`${result.convention}\nreport: ${result.folder} (scores.json, cases.csv, roc.svg, reliability.svg, overlays/)`);
     return result;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:engine`: one training step of the paper's U-Net here, in Keras and in PyTorch, in one run on one machine. Every
+ * `npm run bench:engine`: one training step of the paper's U-Net (`-- --model focusnet`: of FocusNet) here, in Keras and in PyTorch, in one run on one machine. Every
  * contender is a process of its own that stays; they take turns, so that what else the machine does falls on all. Medians.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
@@ -8,19 +8,27 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import type * as tf from '@tensorflow/tfjs';
+import { tensorOf, trace } from '../../trainer/engine/backend.ts';
 import { bool, Graph, int, type } from '../../trainer/engine/graph.ts';
 import { hasBfloat16Hardware } from '../../trainer/engine/precision.ts';
 import { Session } from '../../trainer/engine/session.ts';
 import { describeMachine } from '../../trainer/machine.ts';
 import { createNetwork, modelSchema } from '../../trainer/models/catalogue.ts';
-import { declareParameters } from '../../trainer/models/layers.ts';
+import { Layers } from '../../trainer/models/layers.ts';
 import { peersPython } from './peers.ts';
 import { median, writeResults } from './results.ts';
 
 const { values: flags } = parseArgs({
-  options: { rounds: { type: 'string', default: '8' }, only: { type: 'string', default: '' }, 'no-write': { type: 'boolean' } },
+  options: {
+    model: { type: 'string', default: 'unet' },
+    rounds: { type: 'string', default: '8' },
+    only: { type: 'string', default: '' },
+    'no-write': { type: 'boolean' },
+  },
 });
-const spec = { batch: 4, height: 128, width: 128, channels: 3, base: 32, threads: availableParallelism() };
+const spec = { model: flags.model!, batch: 4, height: 128, width: 128, channels: 3, base: 32, threads: availableParallelism() };
+const model = modelSchema.parse(spec.model === 'unet' ? { name: 'unet', width: spec.base } : { name: spec.model });
 const stepsPerTurn = 3;
 
 interface Contender {
@@ -70,16 +78,30 @@ class Running {
 
 /** Products and sums of all convolutions of a step, forward and both gradients; the image itself needs none. */
 function convolutionFlops(): number {
-  const network = createNetwork(modelSchema.parse({ name: 'unet', width: spec.base }), 1);
+  const graph = new Graph();
   let total = 0;
-  for (const { name, shape, role } of declareParameters(network, spec)) {
-    if (role !== 'kernel') continue;
-    const [h, w, from, to] = shape;
-    const level = Number(/\d/.exec(name)?.[0] ?? 1);
-    const side = spec.height / 2 ** (name.includes('/down/') ? level : level - 1);
-    const forward = 2 * side * side * h * w * from * to * spec.batch;
-    total += forward * (name.startsWith('encoder1/first') ? 2 : 3);
+  let image: tf.Tensor4D;
+  const count = (x: tf.Tensor4D, [rows, columns]: readonly number[], size: number, filters: number) => {
+    total += (x === image ? 2 : 3) * 2 * spec.batch * rows * columns * size ** 2 * x.shape[3] * filters;
+  };
+  class Counting extends Layers {
+    override convolution(...call: Parameters<Layers['convolution']>) {
+      const y = super.convolution(...call);
+      count(call[1], y.shape.slice(1), call[2].size ?? 3, call[2].filters);
+      return y;
+    }
+    override upConvolution(...call: Parameters<Layers['upConvolution']>) {
+      const y = super.upConvolution(...call);
+      count(call[1], y.shape.slice(1), 2, call[2]);
+      return y;
+    }
   }
+  trace(graph, () => {
+    image = tensorOf(graph.placeholder('float32', [1, spec.height, spec.width, spec.channels])) as tf.Tensor4D;
+    const layers = new Counting({ parameter: ({ shape }) => tensorOf(graph.placeholder('float32', shape)), training: false });
+    createNetwork(model, 1)(layers, image);
+  });
+  graph.close();
   return total;
 }
 
@@ -189,7 +211,8 @@ const rows = running.map(({ contender, first }) => {
 const own = oursOf('float32');
 const share = flops / (millis(own.contender) / 1e3) / rate;
 const machine = describeMachine();
-const text = `One training step of the paper's U-Net (width ${spec.base}, ${own.first.parameters.toLocaleString('en')} parameters), ${spec.batch} images of ${spec.height}x${spec.width}x${spec.channels}, ALL(Dice) pooled over the
+const name = spec.model === 'unet' ? `the paper's U-Net (width ${spec.base}, ` : `${spec.model} (`;
+const text = `One training step of ${name}${own.first.parameters.toLocaleString('en')} parameters), ${spec.batch} images of ${spec.height}x${spec.width}x${spec.channels}, ALL(Dice) pooled over the
 batch, Adam, ${spec.threads} threads. Contenders took turns of ${stepsPerTurn} steps, ${flags.rounds} rounds.
 
 | contender | ms a step, median | fastest | ratio to segfleet | first step after, s |
@@ -203,8 +226,8 @@ ${rows.join('\n')}
 console.log(text);
 if (!flags['no-write'])
   writeResults(
-    'engine',
+    spec.model === 'unet' ? 'engine' : spec.model,
     `${machine.cpu}, ${machine.processors} processors (${machine.instructions.join(' ')})`,
-    'npm run bench:engine',
+    `npm run bench:engine${spec.model === 'unet' ? '' : ` -- --model ${spec.model}`}`,
     text,
   );

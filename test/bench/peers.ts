@@ -1,26 +1,47 @@
 /**
- * The Python environment of the peers that we are measured against, in the cache, keyed by its requirements.
+ * The Python environments of the peers that we are measured against, in the cache, keyed by their requirements.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../trainer/engine/library.ts';
 
-const requirements = new URL('peers/requirements.txt', import.meta.url).pathname;
+const requirementsOf = (file: string) => new URL(`peers/${file}`, import.meta.url).pathname;
 
-/** The interpreter of that environment; installs it when it is not there (some gigabytes, once). */
-export async function peersPython(): Promise<string> {
-  const key = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  const folder = join(cacheFolder(), `peers-${key}`);
+/** The interpreter of the environment of the benches; installs it when it is not there (some gigabytes, once). */
+export const peersPython = async (): Promise<string> => environment('peers', 'requirements.txt');
+
+/** The same with the libraries that metrics are checked against, on top of it. */
+export const metricsPython = async (): Promise<string> => environment('metrics', 'metrics-requirements.txt', await peersPython());
+
+/** Those that our statistics are checked against, alone. */
+export const statisticsPython = async (): Promise<string> => environment('statistics', 'statistics-requirements.txt');
+
+/** @param base interpreter of an environment whose packages this one has too */
+function environment(name: string, requirementsFile: string, base?: string): string {
+  const requirements = requirementsOf(requirementsFile);
+  const text = readFileSync(requirements, 'utf8');
+  const key = createHash('sha256')
+    .update(text + (base ?? ''))
+    .digest('hex')
+    .slice(0, 12);
+  const folder = join(cacheFolder(), `${name}-${key}`);
   const python = join(folder, 'bin', 'python');
   if (existsSync(join(folder, 'complete'))) return python;
   rmSync(folder, { recursive: true, force: true });
-  console.error(`installing the peers (${readFileSync(requirements, 'utf8').trim().split('\n').join(', ')}) into ${folder}`);
+  console.error(`installing ${text.trim().split('\n').join(', ')} into ${folder}`);
   const run = (command: string, ...arguments_: string[]) => execFileSync(command, arguments_, { stdio: ['ignore', 'ignore', 'inherit'] });
   run('python3', '-m', 'venv', folder);
+  if (base) writeFileSync(join(packagesOf(python), 'base.pth'), `${packagesOf(base)}\n`);
   run(python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements);
   run('touch', join(folder, 'complete.partial'));
   renameSync(join(folder, 'complete.partial'), join(folder, 'complete'));
   return python;
+}
+
+function packagesOf(python: string): string {
+  const lib = join(python, '..', '..', 'lib');
+  const [version] = readdirSync(lib).filter(name => name.startsWith('python3.'));
+  return join(lib, version, 'site-packages');
 }

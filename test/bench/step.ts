@@ -18,9 +18,9 @@ const { generator } = await import('../../trainer/random.ts');
 
 const spec = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const dtype = process.argv[3] as 'float32' | 'bfloat16';
-const { batch: count, height, width, channels, base, threads } = spec;
+const { model, batch: count, height, width, channels, base, threads } = spec;
 const program = await Program.create({
-  network: createNetwork(modelSchema.parse({ name: 'unet', width: base, dropout: 0 }), 1),
+  network: createNetwork(modelSchema.parse({ name: model, dropout: 0, ...(model === 'unet' && { width: base }) }), 1),
   image: { height, width, channels },
   classes: 1,
   exclusive: false,

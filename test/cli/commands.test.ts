@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorCodes } from '../../trainer/errors.ts';
+import { losses } from '../../trainer/losses/catalogue.ts';
 import { parseJob } from '../../trainer/spec.ts';
 import { segfleet } from '../tools/cli.ts';
 import { drawDataSet } from '../tools/pictures.ts';
@@ -15,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'segfleet-cli-'));
 beforeAll(() => drawDataSet(join(folder, 'data'), 3, 60, 40));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const commands = ['demo', 'doctor', 'evaluate', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
+const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
 
 describe('help', () => {
   test('lists the commands', async () => {
@@ -41,16 +42,7 @@ describe('losses', () => {
   test('lists all with formula and source', async () => {
     const { stdout } = await segfleet(['losses', '--json']);
     const list = JSON.parse(stdout);
-    expect(list.map(({ name }: { name: string }) => name)).toEqual([
-      'crossEntropy',
-      'focal',
-      'dice',
-      'jaccard',
-      'tversky',
-      'focalTversky',
-      'combo',
-      'adaptiveLog',
-    ]);
+    expect(list.map(({ name }: { name: string }) => name)).toEqual(Object.keys(losses));
     for (const loss of list) expect(Object.keys(loss)).toEqual(['name', 'summary', 'formula', 'source', 'defaults']);
   });
 
@@ -60,6 +52,7 @@ describe('losses', () => {
     ['adaptiveLog', [], 1.8660727108],
     ['adaptiveLog', ['--set', 'of.name=jaccard', '--set', 'gamma=0.3'], 10 * Math.log1p(0.2121212121 / 0.5)],
     ['combo', [], -0.3791627082],
+    ['sum', ['--set', 'terms=[{name: dice, weight: 2}, {name: crossEntropy, weight: 0.5}]'], 0.3845317265],
   ])('value %s %j', async (name, settings, expected) => {
     const { stdout, code } = await segfleet(['losses', 'value', name, ...pixels, ...settings, '--json']);
     expect(code).toBe(0);
@@ -89,7 +82,8 @@ describe('losses', () => {
   });
 
   test.each([
-    [['losses', 'value', 'dise', ...pixels], 'there is no loss dise; known are crossEntropy, focal, dice,'],
+    [['losses', 'value', 'dise', ...pixels], 'there is no loss dise; did you mean dice?'],
+    [['losses', 'explain', 'frobnication'], 'there is no loss frobnication; known are crossEntropy, focal,'],
     [['losses', 'value', 'dice', ...pixels, '--set', 'smoth=1'], 'unknown field smoth'],
     [['losses', 'value', 'dice', ...pixels, '--set', 'smooth'], '--set smooth: field=value is expected'],
     [['losses', 'value', 'dice', '--prediction', '0.9,x', '--target', '1,0'], '--prediction 0.9,x: "x" is not a number from 0 to 1'],
@@ -144,7 +138,7 @@ describe('doctor', () => {
 describe('a wrong command line', () => {
   test.each([
     [['trian'], 'there is no command trian; did you mean train?'],
-    [['frobnicate'], 'there is no command frobnicate; known are demo, doctor,'],
+    [['frobnicate'], 'there is no command frobnicate; known are compare, dataset import, '],
     [['losses', 'explian', 'dice'], 'there is no command losses explian; did you mean losses explain?'],
     [['train'], 'Missing 1 required arg: job'],
     [['train', 'job.yaml', '--epochs', '3'], 'Nonexistent flag: --epochs'],

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { defaultLoss } from '../../trainer/losses/catalogue.ts';
+import { signedDistance } from '../../trainer/metrics/distance.ts';
 import { createNetwork } from '../../trainer/models/catalogue.ts';
 import { Program, type ProgramOptions, type State } from '../../trainer/program.ts';
 import curves from '../fixtures/kerasCurves.json' with { type: 'json' };
@@ -127,6 +129,30 @@ describe('a program', () => {
     const { wrapped, loss } = await (await create(programOptions(cases[0]))).step(data[0], { step: 1, learningRate: 1e-3 });
     expect(wrapped).toHaveLength(1);
     expect(loss).toBeCloseTo(wrapped![0] + 10 * Math.log(1.2) - 0.1, 5);
+  });
+
+  test('with ignored pixels, whatever stands there changes nothing', async () => {
+    const program = await create({ ...programOptions(cases[0]), ignore: true });
+    const ignored = data[0].labels.map((label, i) => (i % 3 === 0 ? 255 : label));
+    const { loss } = await program.predict({ ...data[0], labels: ignored });
+    expect(loss).not.toBe((await program.predict(data[0])).loss);
+    const { logits } = await program.predict(data[0]);
+    const probability = [...logits].map(z => 1 / (1 + Math.exp(-z)));
+    const sum = (value: (p: number, t: number) => number) =>
+      probability.reduce((total, p, i) => (ignored[i] === 255 ? total : total + value(p, ignored[i])), 0);
+    const dice = 1 - (2 * sum((p, t) => p * t) + 1) / (sum(p => p) + sum((_, t) => t) + 1);
+    expect(loss).toBeCloseTo(dice + 10 * Math.log(1.2) - 0.1, 4);
+  });
+
+  test('with the boundary loss feeds the distance maps of the masks', async () => {
+    const program = await create({ ...programOptions(cases[0]), loss: defaultLoss('boundary') });
+    const { logits, loss } = await program.predict(data[0]);
+    let expected = 0;
+    for (let n = 0; n < 4; n++) {
+      const distances = signedDistance(data[0].labels.slice(n * 4096, (n + 1) * 4096), { height: 64, width: 64 });
+      for (const [i, d] of distances.entries()) expected += d / (1 + Math.exp(-logits[n * 4096 + i])) / (4 * 4096);
+    }
+    expect(loss).toBeCloseTo(expected, 4);
   });
 
   test('made for prediction, refuses to train', async () => {

@@ -89,6 +89,11 @@ describe('a job file', () => {
       'job.yaml, line 7, column 46: unknown field loss.of.smoth; did you mean smooth?',
     ],
     [
+      'class weights for another number of classes',
+      '  loss: {name: dice, classWeights: [1, 2]}\n',
+      'job.yaml, line 7, column 22: loss.classWeights has 2 numbers; one for each of data.classes, 1, is expected',
+    ],
+    [
       'deep supervision of a network without coarser outputs',
       '  deepSupervision: {weights: [1]}\n',
       'job.yaml, line 7, column 3: deepSupervision is given, and unet has no outputs at coarser levels; leave it out',
@@ -101,12 +106,12 @@ describe('a job file', () => {
     [
       'a loss that is not there',
       '  loss: {name: dise}\n',
-      'job.yaml, line 7, column 10: loss.name is "dise"; expected one of crossEntropy, focal, dice, jaccard, tversky, focalTversky, combo, adaptiveLog; did you mean dice?',
+      'job.yaml, line 7, column 10: loss.name is "dise"; expected one of crossEntropy, focal, weightedCrossEntropy, topKCrossEntropy, dice, jaccard, tversky, focalTversky, combo, generalisedDice, logCoshDice, exponentialLog, unifiedFocal, lovasz, boundary, softClDice, adaptiveLog, sum; did you mean dice?',
     ],
     [
       'a loss without a name',
       '  loss: {gamma: 1}\n',
-      'job.yaml, line 7, column 3: loss.name is missing; expected one of crossEntropy, focal, dice, jaccard, tversky, focalTversky, combo, adaptiveLog',
+      'job.yaml, line 7, column 3: loss.name is missing; expected one of crossEntropy, focal, weightedCrossEntropy, topKCrossEntropy, dice, jaccard, tversky, focalTversky, combo, generalisedDice, logCoshDice, exponentialLog, unifiedFocal, lovasz, boundary, softClDice, adaptiveLog, sum',
     ],
     [
       'a loss that is only a name',

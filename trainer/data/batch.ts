@@ -7,10 +7,13 @@ export interface ImageShape {
   readonly channels: number;
 }
 
+/** The label of pixels that count neither in losses nor in metrics, where a job has such. */
+export const ignoredLabel = 255;
+
 export interface Batch {
   readonly count: number;
   /** [count, height, width, channels] */
   readonly images: Uint8Array;
-  /** [count, height, width] */
+  /** [count, height, width]; `ignoredLabel` where a pixel does not count. */
   readonly labels: Uint8Array;
 }

@@ -7,13 +7,20 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 
+export const parts = ['training', 'validation', 'test'] as const;
+/** The part of a data set that its makers put a case into. */
+export type Part = (typeof parts)[number];
+
 export interface Case {
   readonly id: string;
   readonly image: string;
-  /** Missing only where no mask is needed (prediction). */
+  /** Missing where none is needed (prediction) or published (official test parts). */
   readonly mask?: string;
   /** Mask of the field of view, where the data set has one: scores are taken inside it. */
   readonly fov?: string;
+  readonly part?: Part;
+  /** Cases of one group (two eyes of one person) belong on one side of a split. */
+  readonly group?: string;
 }
 
 export interface LabelledCase extends Case {
@@ -22,10 +29,31 @@ export interface LabelledCase extends Case {
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.tif', '.tiff', '.gif'];
 
+/** A mask may be named as its image, or with one of these behind. */
+export const maskSuffixes = ['_segmentation', '_Segmentation', '_mask', '-mask'];
+
 const layout = 'a folder with images/ and masks/, or a CSV manifest with the columns id, image and mask';
 
-/** Cases in the order of their ids. @throws notFound, invalidData: with the file or line in the sentence */
-export async function findCases(path: string): Promise<LabelledCase[]> {
+/**
+ * Cases with a mask, in the order of their ids. Where the manifest says parts, those of one part.
+ *
+ * @param part left out: `training` where there are several parts, so that nobody trains on an official test set by accident
+ * @throws notFound, invalidData: with the file or line in the sentence
+ */
+export async function findCases(path: string, part?: Part): Promise<LabelledCase[]> {
+  const labelled = (await findAllCases(path)).filter((found): found is LabelledCase => found.mask !== undefined);
+  const there = [...new Set(labelled.map(found => found.part))];
+  const wanted = part ?? (there.length > 1 ? 'training' : there[0]);
+  const cases = labelled.filter(found => found.part === undefined || found.part === wanted);
+  if (cases.length === 0) {
+    const what = labelled.length === 0 ? 'no case with a mask' : `no case of the part ${wanted} with a mask, but of ${there.join(', ')}`;
+    throw new SegfleetError('invalidData', `data.path ${path} holds ${what}`);
+  }
+  return cases;
+}
+
+/** All cases, of all parts, with and without mask. */
+export async function findAllCases(path: string): Promise<Case[]> {
   const found = await stat(path).catch(error => {
     throw fromSystemError(error, `data.path ${path}`);
   });
@@ -38,7 +66,7 @@ export async function findCases(path: string): Promise<LabelledCase[]> {
   return cases.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-async function casesOfManifest(file: string): Promise<LabelledCase[]> {
+async function casesOfManifest(file: string): Promise<Case[]> {
   let rows: { record: Record<string, string>; info: { lines: number } }[];
   try {
     rows = parse(readFileSync(file, 'utf8'), { columns: true, bom: true, info: true, skip_empty_lines: true, trim: true });
@@ -48,29 +76,40 @@ async function casesOfManifest(file: string): Promise<LabelledCase[]> {
   const folder = dirname(file);
   const known = new Set<string>();
   const listed = new Map<string, Set<string>>();
-  const cases: LabelledCase[] = [];
+  const cases: Case[] = [];
   for (const { record, info } of rows) {
     const where = `${file}, line ${info.lines}`;
     for (const column of ['id', 'image', 'mask']) {
       if (record[column] === undefined) {
         throw new SegfleetError('invalidData', `${file} has no column ${column}; a manifest needs the columns id, image and mask`);
       }
-      if (record[column] === '') throw new SegfleetError('invalidData', `${where}: ${column} is empty; fill it in or remove the line`);
+      const mayBeEmpty = column === 'mask' && record.part;
+      if (record[column] === '' && !mayBeEmpty)
+        throw new SegfleetError('invalidData', `${where}: ${column} is empty; fill it in or remove the line`);
     }
     const { id } = record;
     if (known.has(id)) throw new SegfleetError('invalidData', `${where}: the id ${id} stands on an earlier line too; ids must differ`);
     known.add(id);
-    const [image, mask, fov] = [record.image, record.mask, record.fov].map(name => (name ? resolve(folder, name) : undefined));
-    for (const path of [image!, mask!, ...(fov ? [fov] : [])]) {
-      if (!(await exists(path, listed))) {
+    const resolved = (name: string | undefined) => (name ? resolve(folder, name) : undefined);
+    const files = { image: resolve(folder, record.image), mask: resolved(record.mask), fov: resolved(record.fov) };
+    for (const path of Object.values(files)) {
+      if (path && !(await exists(path, listed))) {
         throw new SegfleetError('invalidData', `${where}: ${path} is not there; mend the path or remove the line`, {
           details: { file: path },
         });
       }
     }
-    cases.push({ id, image: image!, mask: mask!, ...(fov && { fov }) });
+    const part = partOf(record.part, where);
+    cases.push({ id, ...files, part, group: record.group || undefined });
   }
   return cases;
+}
+
+function partOf(name: string | undefined, where: string): Part | undefined {
+  if (!name) return undefined;
+  const part = parts.find(part => part === name);
+  if (!part) throw new SegfleetError('invalidData', `${where}: the part is ${name}; known are ${parts.join(', ')}`);
+  return part;
 }
 
 /** One directory listing answers for all files in it. */
@@ -91,8 +130,9 @@ async function casesOfFolder(folder: string): Promise<LabelledCase[]> {
   }
   const images = await imagesByStem(join(folder, 'images'));
   const masks = await imagesByStem(join(folder, 'masks'));
+  const views = existsSync(join(folder, 'fov')) ? await imagesByStem(join(folder, 'fov')) : undefined;
   return [...images].map(([id, image]) => {
-    const mask = ['', '_segmentation', '_Segmentation', '_mask', '-mask'].map(suffix => masks.get(id + suffix)).find(Boolean);
+    const mask = ['', ...maskSuffixes].map(suffix => masks.get(id + suffix)).find(Boolean);
     if (!mask) {
       throw new SegfleetError(
         'invalidData',
@@ -100,7 +140,7 @@ async function casesOfFolder(folder: string): Promise<LabelledCase[]> {
         { details: { file: image } },
       );
     }
-    return { id, image, mask };
+    return { id, image, mask, fov: views?.get(id) };
   });
 }
 

@@ -286,6 +286,15 @@ export function dropout<T extends tf.Tensor>(x: T, rate: number, key: Output, la
   return tf.mul(x, castLike(mask, x)) as T;
 }
 
+/** The elements of x [P] at `indices` (int32): [Q]. Has no gradient. (tfjs-node's own kernel reads a value while it is traced.) */
+export function elementsAt(x: tf.Tensor1D, indices: tf.Tensor1D): tf.Tensor1D {
+  if (!isTracing()) return tf.gather(x, indices);
+  const attributes = { Tparams: type('float32'), Tindices: type('int32'), Taxis: type('int32') };
+  return tensorOf(
+    addNode('GatherV2', [outputOf(x), outputOf(indices), currentGraph().constant(int32Scalar(0))], attributes)[0],
+  ) as tf.Tensor1D;
+}
+
 /** One channel a class from a map of labels [N,H,W] (uint8): label `first + c` sets channel c, any other label none. -> [N,H,W,classes] */
 export function oneHot(labels: Output, classes: number, first: number): tf.Tensor4D {
   const graph = currentGraph();
@@ -294,6 +303,13 @@ export function oneHot(labels: Output, classes: number, first: number): tf.Tenso
   const [on, off] = [1, 0].map(value => graph.constant(float32Scalar(value)));
   const [channels] = addNode('OneHot', [index, graph.constant(int32Scalar(classes)), on, off], { T: type('float32'), TI: type('int32') });
   return tensorOf(channels) as tf.Tensor4D;
+}
+
+/** 1 where the label is another than `ignored`, else 0: [N,H,W] (uint8) -> [N,H,W,1]. */
+export function countedPixels(labels: Output, ignored: number): tf.Tensor4D {
+  const value = currentGraph().constant({ dtype: 'uint8', shape: [], data: Uint8Array.of(ignored) });
+  const [counted] = addNode('NotEqual', [labels, value], { T: type('uint8') });
+  return tf.expandDims(tensorOf(addNode('Cast', [counted], { SrcT: type('bool'), DstT: type('float32') })[0]), 3) as tf.Tensor4D;
 }
 
 /** Images as bytes [N,H,W,C] to float32 in [0,1]. */

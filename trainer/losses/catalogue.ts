@@ -1,122 +1,26 @@
 /**
- * All losses by name: what a job file may say of each, what it computes, and where it comes from. Adding one is an entry here and
- * the function it names.
+ * All losses by name, and what a job file may say: those of simple.ts, `adaptiveLog` around any of them, weighted sums of any, and what stands
+ * beside the outermost one.
  */
-import * as tf from '@tensorflow/tfjs';
 import { z } from 'zod';
-import { adaptiveLog } from './adaptiveLog.ts';
-import { combo } from './combo.ts';
-import { crossEntropy, focal } from './pixel.ts';
-import { fromLogits, pools, type UnitLoss } from './prediction.ts';
-import { dice, focalTversky, jaccard, tversky } from './region.ts';
+import { pools } from './prediction.ts';
+import { type Definition, type Entry, type SimpleLossName, simpleLosses } from './simple.ts';
 
-const share = z.number().min(0).max(1);
-
-const smoothing = {
-  smooth: z.number().min(0).default(1).describe('Added to numerator and denominator of the overlap.'),
-  smoothNumerator: z.number().min(0).optional().describe('Instead of `smooth`, in the numerator; at most that of the denominator.'),
-  smoothDenominator: z.number().min(0).optional().describe('Instead of `smooth`, in the denominator.'),
-};
-
-const tverskyFields = {
-  fpWeight: z.number().min(0).default(0.3).describe('Weight of false positives.'),
-  fnWeight: z.number().min(0).default(0.7).describe('Weight of false negatives.'),
-  ...smoothing,
-};
-
-/** Fields of the outermost loss: how the values of units and classes become one number. */
+/** Fields of the outermost loss: how the values of units and classes become one number, and how the target is taken. */
 const reduction = {
   pool: z
     .enum(pools)
     .default('batch')
     .describe('Over what region sums and means run: the batch, a lane of it, or each image (then the mean over images).'),
   classes: z.enum(['sum', 'mean']).default('sum').describe('How the losses of the classes are joined; the paper sums.'),
+  classWeights: z.array(z.number().min(0)).min(1).max(255).optional().describe('One factor a class, before they are joined.'),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe('Share of the target that is spread evenly over the classes (over both answers, where classes do not exclude each other).'),
 };
-
-interface Definition {
-  readonly schema: z.ZodObject;
-  readonly summary: string;
-  readonly formula: string;
-  readonly source: string;
-}
-
-interface Entry<S extends z.ZodObject> extends Definition {
-  readonly schema: S;
-  readonly create: (options: z.infer<S>) => UnitLoss;
-  /** Value of a perfect prediction where it is not 0: `adaptiveLog` measures from there. */
-  readonly minimum?: (options: z.infer<S>) => number;
-}
-
-const entry = <S extends z.ZodObject>(definition: Entry<S>) => definition;
-
-/** Losses of a prediction against a target. In the formulas p is the probability, t the target, TP = sum p t, FP = sum p (1-t), FN = sum (1-p) t. */
-const simpleLosses = {
-  crossEntropy: entry({
-    schema: z.strictObject({ name: z.literal('crossEntropy') }),
-    summary: 'cross-entropy of each pixel',
-    formula: 'mean of -[t ln p + (1-t) ln(1-p)]',
-    source: 'classic',
-    create: () => crossEntropy,
-  }),
-  focal: entry({
-    schema: z.strictObject({
-      name: z.literal('focal'),
-      positiveWeight: share.default(0.25).describe('Weight of foreground; background has the rest.'),
-      focus: z.number().min(0).max(10).default(2).describe('How strongly well predicted pixels are discounted.'),
-    }),
-    summary: 'cross-entropy that discounts well predicted pixels',
-    formula: 'mean of -[w t (1-p)^f ln p + (1-w) (1-t) p^f ln(1-p)],  w = positiveWeight, f = focus',
-    source: 'Lin et al. 2017, eq. 5',
-    create: focal,
-  }),
-  dice: entry({
-    schema: z.strictObject({ name: z.literal('dice'), ...smoothing }),
-    summary: 'one minus the Dice overlap',
-    formula: '1 - (2 TP + s) / (2 TP + FP + FN + s),  s = smooth',
-    source: 'Milletari et al. 2016, with sums instead of squares',
-    create: dice,
-  }),
-  jaccard: entry({
-    schema: z.strictObject({ name: z.literal('jaccard'), ...smoothing }),
-    summary: 'one minus intersection over union',
-    formula: '1 - (TP + s) / (TP + FP + FN + s),  s = smooth',
-    source: 'Rahman and Wang 2016',
-    create: jaccard,
-  }),
-  tversky: entry({
-    schema: z.strictObject({ name: z.literal('tversky'), ...tverskyFields }),
-    summary: 'one minus an overlap that weighs false positives and false negatives',
-    formula: '1 - (TP + s) / (TP + a FP + b FN + s),  a = fpWeight, b = fnWeight, s = smooth',
-    source: 'Salehi et al. 2017, eq. 3',
-    create: tversky,
-  }),
-  focalTversky: entry({
-    schema: z.strictObject({
-      name: z.literal('focalTversky'),
-      exponent: z.number().positive().max(10).default(0.75),
-      ...tverskyFields,
-    }),
-    summary: 'Tversky loss to a power',
-    formula: 'tversky^q,  q = exponent',
-    source: 'Abraham and Khan 2019, eq. 4 (exponent = 1/gamma)',
-    create: focalTversky,
-  }),
-  combo: entry({
-    schema: z.strictObject({
-      name: z.literal('combo'),
-      mix: share.default(0.5).describe('Share of the cross-entropy; the rest is Dice.'),
-      positiveWeight: share.default(0.5).describe('Weight of foreground in the cross-entropy.'),
-      ...smoothing,
-    }),
-    summary: 'weighted cross-entropy against the Dice score; negative at its best',
-    formula: 'm mean of -[w t ln p + (1-w) (1-t) ln(1-p)] - (1-m) (2 TP + s) / (2 TP + FP + FN + s),  m = mix, w = positiveWeight',
-    source: 'Taghanaki et al. 2019, eq. 3 (sign of the paper, not of the released file)',
-    create: combo,
-    minimum: ({ mix }) => mix - 1,
-  }),
-};
-
-export type SimpleLossName = keyof typeof simpleLosses;
 
 /** `smoothNumerator` above `smoothDenominator` would make an overlap larger than 1. */
 const withSmoothingOrder = <S extends z.ZodObject>(schema: S) =>
@@ -126,21 +30,34 @@ const withSmoothingOrder = <S extends z.ZodObject>(schema: S) =>
     { path: ['smoothNumerator'], message: 'must be at most that of the denominator, else a perfect overlap is above 1' },
   );
 
-const { crossEntropy: ce, focal: fl, dice: dl, jaccard: jl, tversky: tl, focalTversky: ftl, combo: cl } = simpleLosses;
+/** All simple losses, each with further fields. */
+function simpleUnion<F extends z.ZodRawShape>(fields: F) {
+  const of = <N extends SimpleLossName>(name: N) =>
+    withSmoothingOrder((simpleLosses[name].schema as z.ZodObject).extend(fields)) as unknown as z.ZodObject<
+      (typeof simpleLosses)[N]['schema']['shape'] & F
+    >;
+  return [
+    of('crossEntropy'),
+    of('focal'),
+    of('weightedCrossEntropy'),
+    of('topKCrossEntropy'),
+    of('dice'),
+    of('jaccard'),
+    of('tversky'),
+    of('focalTversky'),
+    of('combo'),
+    of('generalisedDice'),
+    of('logCoshDice'),
+    of('exponentialLog'),
+    of('unifiedFocal'),
+    of('lovasz'),
+    of('boundary'),
+    of('softClDice'),
+  ] as const;
+}
 
-const wrappedSchema = z.discriminatedUnion('name', [
-  ce.schema,
-  fl.schema,
-  withSmoothingOrder(dl.schema),
-  withSmoothingOrder(jl.schema),
-  withSmoothingOrder(tl.schema),
-  withSmoothingOrder(ftl.schema),
-  withSmoothingOrder(cl.schema),
-]);
-
-const adaptiveLogSchema = z.strictObject({
-  name: z.literal('adaptiveLog'),
-  of: wrappedSchema.default({ name: 'dice', smooth: 1 }).describe('The loss that is wrapped.'),
+const weight = { weight: z.number().positive().default(1).describe('Factor of this term.') };
+const adaptiveLogFields = {
   gamma: z.number().positive().default(0.1).describe('Errors below it are in the logarithmic branch; in the unit of the wrapped loss.'),
   omega: z.number().positive().default(10),
   epsilon: z.number().positive().default(0.5),
@@ -148,22 +65,97 @@ const adaptiveLogSchema = z.strictObject({
     .enum(['paper', 'slope'])
     .default('paper')
     .describe('paper: only the value is continuous at gamma; slope: the derivative too.'),
+};
+const wrapsDice = { name: 'dice', smooth: 1 } as const;
+
+const sumOfSimple = z.strictObject({
+  name: z.literal('sum'),
+  terms: z
+    .array(z.discriminatedUnion('name', simpleUnion(weight)))
+    .min(1)
+    .max(8),
+});
+const wrappedSchema = z.discriminatedUnion('name', [...simpleUnion({}), sumOfSimple]);
+const adaptiveLogTerm = z.strictObject({
+  name: z.literal('adaptiveLog'),
+  of: z.discriminatedUnion('name', simpleUnion({})).default(wrapsDice).describe('The loss that is wrapped.'),
+  ...adaptiveLogFields,
+  ...weight,
+});
+const sumSchema = z.strictObject({
+  name: z.literal('sum'),
+  terms: z
+    .array(z.discriminatedUnion('name', [...simpleUnion(weight), adaptiveLogTerm]))
+    .min(1)
+    .max(8)
+    .default([
+      { name: 'dice', smooth: 1, weight: 1 },
+      { name: 'crossEntropy', weight: 1 },
+    ])
+    .describe('Losses, each with its fields and a weight.'),
+  ...reduction,
+});
+const adaptiveLogSchema = z.strictObject({
+  name: z.literal('adaptiveLog'),
+  of: wrappedSchema.default(wrapsDice).describe('The loss that is wrapped.'),
+  ...adaptiveLogFields,
   ...reduction,
 });
 
-export const lossSchema = z.discriminatedUnion('name', [
-  ce.schema.extend(reduction),
-  fl.schema.extend(reduction),
-  withSmoothingOrder(dl.schema.extend(reduction)),
-  withSmoothingOrder(jl.schema.extend(reduction)),
-  withSmoothingOrder(tl.schema.extend(reduction)),
-  withSmoothingOrder(ftl.schema.extend(reduction)),
-  withSmoothingOrder(cl.schema.extend(reduction)),
-  adaptiveLogSchema,
-]);
+export const lossSchema = z
+  .discriminatedUnion('name', [...simpleUnion(reduction), adaptiveLogSchema, sumSchema])
+  .superRefine((spec, context) => {
+    for (const { loss, path } of wrappedLosses(spec as LossTree, [])) {
+      if (minimumOf(loss) === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path,
+          message: `is ${loss.name}, whose least value is not known: adaptiveLog cannot measure from it`,
+        });
+      }
+    }
+  });
 export type LossSpec = z.infer<typeof lossSchema>;
 export type LossName = LossSpec['name'];
-type WrappedSpec = z.infer<typeof wrappedSchema>;
+
+/** Any loss, inner or outer. */
+export interface LossTree {
+  readonly name: LossName;
+  readonly of?: LossTree;
+  readonly terms?: readonly (LossTree & { readonly weight: number })[];
+}
+
+function* wrappedLosses(loss: LossTree, path: readonly (string | number)[]): Generator<{ loss: LossTree; path: (string | number)[] }> {
+  if (loss.of) yield { loss: loss.of, path: [...path, 'of'] };
+  for (const [i, term] of (loss.terms ?? []).entries()) yield* wrappedLosses(term, [...path, 'terms', i]);
+}
+
+export const simpleLoss = (name: LossName): Entry<z.ZodObject> | undefined => (simpleLosses as Record<string, Entry<z.ZodObject>>)[name];
+
+/** Whether any loss of the tree is of the kind. */
+const some = (loss: LossTree, kind: (entry: Entry<z.ZodObject>) => boolean | undefined): boolean => {
+  const entry = simpleLoss(loss.name);
+  if (entry) return kind(entry) === true;
+  return [loss.of, ...(loss.terms ?? [])].some(inner => inner !== undefined && some(inner, kind));
+};
+
+/** Whether batches must carry distance maps. */
+export const needsDistance = (spec: LossSpec): boolean => some(spec as LossTree, entry => entry.needsDistance);
+
+/** Whether exclusive classes come out as one value, which class weights cannot reach. */
+export const joinsClasses = (spec: LossSpec): boolean => some(spec as LossTree, entry => entry.joinsClasses);
+
+/** The value of a perfect prediction; undefined where it depends on the mask, or where there is none. */
+export function minimumOf(loss: LossTree): number | undefined {
+  if (loss.name === 'adaptiveLog') return 0;
+  if (!loss.terms) {
+    const { minimum } = simpleLoss(loss.name)!;
+    return minimum ? minimum(loss as unknown as Record<string, unknown>) : 0;
+  }
+  const minima = loss.terms.map(term => ({ weight: term.weight, minimum: minimumOf(term) }));
+  if (minima.some(({ minimum }) => minimum === undefined)) return undefined;
+  return minima.reduce((sum, { weight, minimum }) => sum + weight * minimum!, 0);
+}
 
 export const losses: Record<LossName, Definition> = {
   ...simpleLosses,
@@ -173,38 +165,13 @@ export const losses: Record<LossName, Definition> = {
     formula: 'omega ln(1 + d/epsilon) where d < gamma, else d - C;  d = the wrapped loss, C = gamma - omega ln(1 + gamma/epsilon)',
     source: 'Kaul, Pears, Manandhar 2019, eq. 1',
   },
+  sum: {
+    schema: sumSchema,
+    summary: 'weighted sum of any losses',
+    formula: 'sum of weight times loss over the terms',
+    source: 'by default Dice and cross-entropy, as Isensee et al. 2021',
+  },
 };
-
-export interface LossValue {
-  readonly value: tf.Scalar;
-  /** With `adaptiveLog`: the wrapped losses [units, classes], which say on which branch each is. */
-  readonly wrapped?: tf.Tensor2D;
-}
-
-function createWrapped(spec: WrappedSpec): { loss: UnitLoss; minimum: number } {
-  const { create, minimum } = simpleLosses[spec.name] as Entry<z.ZodObject>;
-  return { loss: create(spec), minimum: minimum?.(spec) ?? 0 };
-}
-
-/**
- * The loss that a specification names, as a function of logits [N,H,W,C] (float32) and target [N,H,W,C] in [0,1].
- *
- * @param exclusive classes exclude each other (softmax); otherwise each is a sigmoid
- */
-export function createLoss(spec: LossSpec, exclusive = false): (logits_NHWC: tf.Tensor4D, target_NHWC: tf.Tensor4D) => LossValue {
-  const join = (values_UC: tf.Tensor2D) => {
-    const values_C = tf.mean(values_UC, 0);
-    return spec.classes === 'sum' ? tf.sum<tf.Scalar>(values_C) : tf.mean<tf.Scalar>(values_C);
-  };
-  const { loss, minimum } = createWrapped(spec.name === 'adaptiveLog' ? spec.of : spec);
-  return (logits, target) => {
-    const values = loss(fromLogits(logits, exclusive), target, spec.pool);
-    if (spec.name !== 'adaptiveLog') return { value: join(values) };
-    // Measured from its minimum, so that `d` is never negative (the paper's absolute value).
-    const wrapped = minimum === 0 ? values : tf.sub<tf.Tensor2D>(values, minimum);
-    return { value: join(adaptiveLog(wrapped, spec)), wrapped };
-  };
-}
 
 /** The loss with all its defaults, from no more than a name. */
 export const defaultLoss = (name: LossName): LossSpec => lossSchema.parse({ name });

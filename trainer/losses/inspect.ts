@@ -2,10 +2,13 @@
  * Losses on a handful of numbers, for `losses value` and `losses explain`: computed by tfjs alone, without the TensorFlow library.
  */
 import * as tf from '@tensorflow/tfjs';
+import { closest, distance } from 'fastest-levenshtein';
 import { parse as parseYaml } from 'yaml';
 import { SegfleetError } from '../errors.ts';
+import { signedDistance } from '../metrics/distance.ts';
 import { adaptiveLogAt } from './adaptiveLog.ts';
-import { createLoss, type LossName, type LossSpec, losses, lossSchema } from './catalogue.ts';
+import { type LossName, type LossSpec, losses, lossSchema, needsDistance } from './catalogue.ts';
+import { createLoss } from './create.ts';
 
 tf.enableProdMode(); // no hints on the console
 
@@ -31,13 +34,24 @@ export function lossAt(spec: LossSpec, probabilities: readonly number[], target:
       inside.map(p => Math.log(p / (1 - p))),
       shape,
     );
-    const truth = tf.tensor4d([...target], shape);
+    const truth = {
+      target_NHWC: tf.tensor4d([...target], shape),
+      soft: target.some(t => t > 0 && t < 1),
+      ...(needsDistance(spec) && { distance_NHWC: tf.tensor4d(distancesInRow(target), shape) }),
+    };
     const differentiate = tf.valueAndGrad(z => createLoss(spec)(z as tf.Tensor4D, truth).value);
     const { value, grad } = differentiate(logits);
     const logit = Array.from(grad.dataSync());
     return { value: value.dataSync()[0], gradient: { probability: logit.map((g, i) => g / (inside[i] * (1 - inside[i]))), logit } };
   });
 }
+
+/** The pixels stand in one row. */
+const distancesInRow = (target: readonly number[]): Float32Array =>
+  signedDistance(
+    Uint8Array.from(target, t => (t >= 0.5 ? 1 : 0)),
+    { height: 1, width: target.length },
+  );
 
 export interface CurvePoint {
   readonly x: number;
@@ -104,7 +118,12 @@ export function explainLoss(spec: LossSpec): LossExplanation {
 
 /** A loss from its name and `field=value` settings (`of.name=jaccard`, `smooth=0`). @throws usage */
 export function parseLoss(name: string, settings: readonly string[]): LossSpec {
-  if (!(name in losses)) throw new SegfleetError('usage', `there is no loss ${name}; known are ${Object.keys(losses).join(', ')}`);
+  if (!(name in losses)) {
+    const known = Object.keys(losses);
+    const near = closest(name, known);
+    const hint = distance(name, near) <= 4 ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
+    throw new SegfleetError('usage', `there is no loss ${name}; ${hint}`);
+  }
   const fields: Record<string, unknown> = { name };
   for (const setting of settings) {
     const [path, text] = [setting.slice(0, setting.indexOf('=')), setting.slice(setting.indexOf('=') + 1)];

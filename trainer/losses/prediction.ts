@@ -1,8 +1,9 @@
 /**
- * What a loss sees of a network's output: probabilities and their logarithms, each computed from the logits in the form that
- * neither overflows nor cancels. And what a loss gives: one value for each unit and class.
+ * What a loss sees of a network's output (probabilities and their logarithms, each computed from the logits in the form that
+ * neither overflows nor cancels) and of the truth. And what a loss gives: one value for each unit and class.
  *
- * Names of axes: N images, H rows, W columns, C classes, U units. A unit is what region sums run over: the whole batch, or one image.
+ * Names of axes: N images, H rows, W columns, C classes, U units, P pixels of a unit. A unit is what region sums run over: the whole batch, or
+ * one image.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -16,12 +17,23 @@ export interface Prediction {
   readonly logComplement_NHWC: tf.Tensor4D;
 }
 
+export interface Truth {
+  /** In [0,1]. */
+  readonly target_NHWC: tf.Tensor4D;
+  /** Whether targets between 0 and 1 occur: region losses then count overlap in a way that is right for them. */
+  readonly soft?: boolean;
+  /** 1 where a pixel counts, 0 where it is ignored. Left out: all count. */
+  readonly valid_NHW1?: tf.Tensor4D;
+  /** Signed distance of each pixel to the boundary of the class, negative inside, in pixels. For losses that need it. */
+  readonly distance_NHWC?: tf.Tensor4D;
+}
+
 /** `lane` is the share of a batch that is computed together; while a run has one lane it is the batch. */
 export const pools = ['batch', 'lane', 'image'] as const;
 export type Pool = (typeof pools)[number];
 
-/** Logits and target [N,H,W,C] -> [U,C]. */
-export type UnitLoss = (prediction: Prediction, target_NHWC: tf.Tensor4D, pool: Pool) => tf.Tensor2D;
+/** Prediction and truth -> [U,C]; or [U,1] from a loss that joins exclusive classes in a way of its own. */
+export type UnitLoss = (prediction: Prediction, truth: Truth, pool: Pool) => tf.Tensor2D;
 
 /** @param exclusive each pixel belongs to exactly one class (softmax); otherwise each class is decided by itself (sigmoid) */
 export function fromLogits(logits_NHWC: tf.Tensor4D, exclusive: boolean): Prediction {
@@ -62,13 +74,37 @@ function softmaxPrediction(z: tf.Tensor4D): Prediction {
   };
 }
 
-/** Sums over the pixels of each unit: [N,H,W,C] -> [U,C]. */
-export function sumOverUnit(x_NHWC: tf.Tensor4D, pool: Pool): tf.Tensor2D {
-  return pool === 'image' ? tf.sum(x_NHWC, [1, 2]) : tf.reshape(tf.sum(x_NHWC, [0, 1, 2]), [1, -1]);
+/** Sums over the pixels of each unit that count: [N,H,W,C] -> [U,C]. */
+export function sumOverUnit(x_NHWC: tf.Tensor4D, { valid_NHW1 }: Truth, pool: Pool): tf.Tensor2D {
+  const counted = valid_NHW1 ? tf.mul<tf.Tensor4D>(x_NHWC, valid_NHW1) : x_NHWC;
+  return pool === 'image' ? tf.sum(counted, [1, 2]) : tf.reshape(tf.sum(counted, [0, 1, 2]), [1, -1]);
 }
 
-/** Means over the pixels of each unit: [N,H,W,C] -> [U,C]. */
-export function meanOverUnit(x_NHWC: tf.Tensor4D, pool: Pool): tf.Tensor2D {
+/** Means over the pixels of each unit that count: [N,H,W,C] -> [U,C]. Of no pixels the mean is 0. */
+export function meanOverUnit(x_NHWC: tf.Tensor4D, truth: Truth, pool: Pool): tf.Tensor2D {
+  const sum = sumOverUnit(x_NHWC, truth, pool);
+  if (truth.valid_NHW1) return tf.div(sum, tf.maximum(sumOverUnit(truth.valid_NHW1, {} as Truth, pool), 1));
   const [images, height, width] = x_NHWC.shape;
-  return tf.div(sumOverUnit(x_NHWC, pool), height * width * (pool === 'image' ? 1 : images));
+  return tf.div(sum, height * width * (pool === 'image' ? 1 : images));
+}
+
+/** The pixels of each unit and class side by side: [N,H,W,C] -> [U,C,P]. */
+export function pixelsOfUnit(x_NHWC: tf.Tensor4D, pool: Pool): tf.Tensor3D {
+  const [images, height, width, classes] = x_NHWC.shape;
+  if (pool === 'image') return tf.reshape(tf.transpose(x_NHWC, [0, 3, 1, 2]), [images, classes, height * width]);
+  return tf.reshape(tf.transpose(x_NHWC, [3, 0, 1, 2]), [1, classes, images * height * width]);
+}
+
+/** f(x) as a constant: its value, and no gradient. */
+export function constantOf<X extends tf.Tensor, Y extends tf.Tensor>(x: X, f: (x: X) => Y): Y {
+  return tf.customGrad(y => ({ value: f(y as X), gradFunc: () => tf.zerosLike(x) }))(x) as Y;
+}
+
+/**
+ * x to a power, x at least 0. Below 1 the power has an infinite slope at 0, where the loss that is raised is perfect. There, below 1e-7,
+ * this is 0 with slope 0: no step is taken from a perfect prediction.
+ */
+export function stablePower<T extends tf.Tensor>(x: T, exponent: number): T {
+  const smallest = 1e-7;
+  return tf.where(tf.greaterEqual(x, smallest), tf.pow(tf.maximum(x, smallest), exponent), tf.zerosLike(x)) as T;
 }

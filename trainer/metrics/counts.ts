@@ -6,6 +6,8 @@
  * truth agree on that emptiness), else 0. So an empty mask predicted empty scores 1, and one stray pixel on it scores 0.
  */
 
+import { ignoredLabel } from '../data/batch.ts';
+
 export interface Counts {
   readonly tp: number;
   readonly fp: number;
@@ -40,11 +42,17 @@ export function metricsOf({ tp, fp, fn, tn }: Counts): Metrics {
   };
 }
 
+/** The ISIC challenge of 2018 (task 1) takes a Jaccard below this for a failure. */
+export const isicThreshold = 0.65;
+
+/** The Jaccard of an image as ISIC scores it: itself, or 0 where it is below 0.65. */
+export const thresholdedJaccard = (jaccard: number): number => (jaccard < isicThreshold ? 0 : jaccard);
+
 /**
  * Counts of one image, for each class.
  *
  * @param logits [pixels, classes]
- * @param labels [pixels]
+ * @param labels [pixels]; those of `ignoredLabel` do not count
  * @param exclusive the predicted class is that of the largest logit and labels are class numbers; otherwise class c is predicted
  *   where its logit is above 0 (probability above one half) and is true where the label is c + 1
  */
@@ -52,7 +60,10 @@ export function countsOfImage(logits: Float32Array, labels: Uint8Array, classes:
   const tp = new Float64Array(classes);
   const fp = new Float64Array(classes);
   const fn = new Float64Array(classes);
+  let counted = 0;
   for (let pixel = 0; pixel < labels.length; pixel++) {
+    if (labels[pixel] === ignoredLabel) continue;
+    counted++;
     const at = pixel * classes;
     const truth = exclusive ? labels[pixel] : labels[pixel] - 1;
     if (exclusive) {
@@ -72,7 +83,7 @@ export function countsOfImage(logits: Float32Array, labels: Uint8Array, classes:
       }
     }
   }
-  return Array.from({ length: classes }, (_, c) => ({ tp: tp[c], fp: fp[c], fn: fn[c], tn: labels.length - tp[c] - fp[c] - fn[c] }));
+  return Array.from({ length: classes }, (_, c) => ({ tp: tp[c], fp: fp[c], fn: fn[c], tn: counted - tp[c] - fp[c] - fn[c] }));
 }
 
 export interface Overlap {

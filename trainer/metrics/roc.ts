@@ -3,6 +3,8 @@
  * and have a fixed size, whatever the number of pixels; what binning costs is known: `halfWidth` bounds the error.
  */
 
+import { ignoredLabel } from '../data/batch.ts';
+
 /** Bins are the upper 16 bits of a float32: relative width 2^-8 everywhere, so saturated logits stay apart. */
 const numBins = 2 ** 16;
 
@@ -22,10 +24,12 @@ export class RocState {
   /** Counts of background (0) and foreground (1) pixels, lowest logits first. */
   readonly #histograms: readonly [Float64Array, Float64Array] = [new Float64Array(numBins), new Float64Array(numBins)];
 
-  /** @param logits one a pixel  @param foreground 0 or 1 a pixel */
+  /** @param logits one a pixel  @param foreground 0 or 1 a pixel, or `ignoredLabel` where it does not count */
   add(logits: Float32Array, foreground: ArrayLike<number>): void {
     const bits = new Int32Array(logits.buffer, logits.byteOffset, logits.length);
-    for (let i = 0; i < bits.length; i++) this.#histograms[foreground[i] ? 1 : 0][binOf(bits[i])]++;
+    for (let i = 0; i < bits.length; i++) {
+      if (foreground[i] !== ignoredLabel) this.#histograms[foreground[i] ? 1 : 0][binOf(bits[i])]++;
+    }
   }
 
   merge(other: RocState): void {

@@ -34,7 +34,7 @@ export const isTrainable = ({ role }: Parameter): boolean => role !== 'mean' && 
 export type Network = (layers: Layers, image_NHWC: tf.Tensor4D) => readonly [tf.Tensor4D, ...tf.Tensor4D[]];
 
 /** Keras's default, and the authors'. */
-const batchNormEpsilon = 1e-3;
+export const batchNormEpsilon = 1e-3;
 
 export interface LayersOptions {
   readonly parameter: (parameter: Parameter) => tf.Tensor;

@@ -20,6 +20,8 @@ export interface Chart {
   /** Vertical lines with a label, such as the kink of a loss. */
   readonly marks?: readonly { readonly x: number; readonly label: string }[];
   readonly square?: boolean;
+  /** Corner of the names of the series; by default the right one. */
+  readonly legend?: 'top-left' | 'top-right';
 }
 
 /** Okabe and Ito's palette: told apart by the colour-blind too. */
@@ -28,7 +30,7 @@ const palette = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9
 const axis = (label: string | null, labelOffset: number) =>
   ({ label, labelAnchor: 'center', labelArrow: 'none', labelOffset, grid: true }) as const;
 
-export function renderChart({ title, x, y, series, xDomain, yDomain, yType, marks = [], square }: Chart): string {
+export function renderChart({ title, x, y, series, xDomain, yDomain, yType, marks = [], square, legend = 'top-right' }: Chart): string {
   const { document } = parseHTML('<html><body></body></html>');
   const rows = series.flatMap(({ name, points }) => points.map(([px, py]) => ({ series: name, x: px, y: py })));
   const plot = Plot.plot({
@@ -53,7 +55,13 @@ export function renderChart({ title, x, y, series, xDomain, yDomain, yType, mark
       Plot.line(rows, { x: 'x', y: 'y', z: 'series', stroke: 'series', strokeWidth: 2, clip: true }),
       // A legend inside the frame: one line of text a series, in its colour.
       ...series.map(({ name }, i) =>
-        Plot.text([name], { frameAnchor: 'top-right', dx: -8, dy: 8 + 16 * i, fill: palette[i % palette.length], fontWeight: 'bold' }),
+        Plot.text([name], {
+          frameAnchor: legend,
+          dx: legend === 'top-left' ? 8 : -8,
+          dy: 8 + 16 * i,
+          fill: palette[i % palette.length],
+          fontWeight: 'bold',
+        }),
       ),
     ],
   });

@@ -8,13 +8,14 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 began = time.time()
 import tensorflow as tf
+from keras_focusnet import focusnet
 from keras_unet import LOSSES, unet
 
 spec, mode = json.load(open(sys.argv[1])), sys.argv[2]
 tf.config.threading.set_intra_op_parallelism_threads(spec["threads"])
 tf.config.threading.set_inter_op_parallelism_threads(1)
 n, h, w, c = spec["batch"], spec["height"], spec["width"], spec["channels"]
-model = unet(h, w, c, spec["base"])
+model = focusnet(h, w, c) if spec["model"] == "focusnet" else unet(h, w, c, spec["base"])
 x = tf.random.uniform((n, h, w, c))
 t = tf.cast(tf.random.uniform((n, h, w, 1)) > 0.8, tf.float32)
 loss_of = LOSSES["adaptiveLog"]
@@ -28,7 +29,7 @@ else:
     @tf.function(jit_compile=mode == "xla")
     def compiled(x, t):
         with tf.GradientTape() as tape:
-            loss = loss_of(t, model(x, training=True))
+            loss = tf.add_n([loss_of(t, model(x, training=True)), *model.losses])
         optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
         return loss
 

@@ -10,50 +10,13 @@ import warnings
 
 began = time.time()
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch_focusnet import FocusNet
+from torch_unet import UNet
 
 warnings.filterwarnings("ignore")
 spec, mode = json.load(open(sys.argv[1])), sys.argv[2].split("+")
 torch.set_num_threads(spec["threads"])
-n, h, w, c, base = spec["batch"], spec["height"], spec["width"], spec["channels"], spec["base"]
-widths = [base * 2**i for i in range(5)]
-
-
-def block(i, o, stride=1):
-    return nn.Sequential(nn.Conv2d(i, o, 3, stride, padding=1, bias=False), nn.BatchNorm2d(o, eps=1e-3, momentum=0.01), nn.ReLU(inplace=True))
-
-
-class UNet(nn.Module):
-    """The paper's U-Net, as trainer/models/unet.ts has it."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoders, self.downs, self.ups, self.decoders = (nn.ModuleList() for _ in range(4))
-        last = c
-        for level, filters in enumerate(widths):
-            self.encoders.append(nn.Sequential(block(last, filters), block(filters, filters)))
-            if level < 4:
-                self.downs.append(block(filters, filters, 2))
-            last = filters
-        for filters in widths[-2::-1]:
-            self.ups.append(nn.Conv2d(last, filters, 2))
-            self.decoders.append(nn.Sequential(block(2 * filters, filters), block(filters, filters)))
-            last = filters
-        self.head = nn.Conv2d(last, 1, 1)
-
-    def forward(self, x):
-        skips = []
-        for level, encoder in enumerate(self.encoders):
-            x = encoder(x)
-            if level < 4:
-                skips.append(x)
-                x = self.downs[level](x)
-        for up, decoder in zip(self.ups, self.decoders):
-            # One row and column of zeros behind: "same" for a 2x2 kernel, as Keras has it.
-            x = F.relu(up(F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (0, 1, 0, 1))), inplace=True)
-            x = decoder(torch.cat([skips.pop(), x], 1))
-        return self.head(x)
+n, h, w, c = spec["batch"], spec["height"], spec["width"], spec["channels"]
 
 
 def adaptive_log(z, t, gamma=0.1, omega=10.0, epsilon=0.5):
@@ -62,12 +25,16 @@ def adaptive_log(z, t, gamma=0.1, omega=10.0, epsilon=0.5):
     return torch.where(d >= gamma, d - (gamma - omega * math.log(1 + gamma / epsilon)), omega * torch.log1p(d / epsilon))
 
 
-model = UNet()
+model = FocusNet(c) if spec["model"] == "focusnet" else UNet(c, spec["base"])
 x, t = torch.rand(n, c, h, w), (torch.rand(n, 1, h, w) > 0.8).float()
 if "channels_last" in mode:
     model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, eps=1e-7)
+# Keras's l2 is a factor times the sum of squares: twice the factor as decay of the gradient. (The stem's larger factor costs the same.)
+penalised = {id(p) for p in model.penalised()}
+groups = [{"params": [p for p in model.parameters() if (id(p) in penalised) == decays], "weight_decay": 2e-4 * decays} for decays in (0, 1)]
+optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=1e-4, eps=1e-7)
 forward = torch.compile(model) if "compile" in mode else model
+
 
 
 def step():

@@ -170,6 +170,12 @@ describe('a mask', () => {
     expect(decoded.pixels).toEqual(expected);
   });
 
+  test('with a value that is to be ignored marks those pixels, beside any other values', async () => {
+    const marked = mask.map((value, i) => (i % 5 === 0 ? 128 : value));
+    const decoded = await decodeMask(file('ignore.png', await pngOf(marked, 32, 32)), size, size, { ...binary, ignore: 128 });
+    expect(decoded.pixels).toEqual(expected.map((label, i) => (i % 5 === 0 ? 255 : label)));
+  });
+
   test('with labels of several classes keeps them, in 16 bits too', async () => {
     const labels = mask.map((value, i) => (value > 0 ? 1 + (i % 3) : 0));
     for (const make of [() => raw(labels, 1).toColourspace('b-w'), () => raw(Uint16Array.from(labels), 1).toColourspace('grey16')]) {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Counts, countsOfImage, metricsOf, OverlapState } from '../../../trainer/metrics/counts.ts';
+import { type Counts, countsOfImage, metricsOf, OverlapState, thresholdedJaccard } from '../../../trainer/metrics/counts.ts';
+import { goldenPairs } from '../../tools/metricsGolden.ts';
 
 describe('metrics of counts', () => {
   test('by hand: tp 6, fp 2, fn 4, tn 8', () => {
@@ -29,6 +30,20 @@ describe('metrics of counts', () => {
     expect(metricsOf(counts)).toMatchObject(expected);
   });
 
+  test.each(goldenPairs)('as scikit-learn: $name', ({ logits, truth, answers: { overlap } }) => {
+    const [counts] = countsOfImage(logits, truth, 1, false);
+    const metrics = metricsOf(counts);
+    for (const [name, value] of Object.entries(overlap)) expect(metrics[name as keyof typeof overlap]).toBeCloseTo(value, 12);
+  });
+
+  test.each([
+    [0.6499, 0],
+    [0.65, 0.65],
+    [1, 1],
+  ])('a Jaccard of %d counts as %d for ISIC', (jaccard, expected) => {
+    expect(thresholdedJaccard(jaccard)).toBe(expected);
+  });
+
   test('J = D / (2 - D) for any counts', () => {
     const count = fc.nat(1000);
     fc.assert(
@@ -45,6 +60,13 @@ describe('counts of an image', () => {
     const logits = Float32Array.of(2, 0.1, -1, -3, 0, 5);
     const labels = Uint8Array.of(1, 0, 1, 0, 0, 1);
     expect(countsOfImage(logits, labels, 1, false)).toEqual([{ tp: 2, fp: 1, fn: 1, tn: 2 }]);
+  });
+
+  test('pixels with the ignored label do not count', () => {
+    const logits = Float32Array.of(2, 0.1, -1, -3);
+    expect(countsOfImage(logits, Uint8Array.of(1, 255, 255, 0), 1, false)).toEqual([{ tp: 1, fp: 0, fn: 0, tn: 1 }]);
+    const two = Float32Array.of(2, 0, /**/ 0, 2);
+    expect(countsOfImage(two, Uint8Array.of(255, 1), 2, true)[1]).toEqual({ tp: 1, fp: 0, fn: 0, tn: 0 });
   });
 
   test('several classes by themselves: label c + 1 belongs to class c, label 0 to none', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RocState } from '../../../trainer/metrics/roc.ts';
+import { goldenCases } from '../../tools/metricsGolden.ts';
 
 /** All pairs, ties one half (Mann and Whitney). */
 function exactAuc(scores: readonly number[], truth: readonly number[]): number {
@@ -27,8 +28,17 @@ describe('area under the ROC curve', () => {
     expect(state([3, 0, 2, -1], [1, 1, 0, 0]).auc()).toEqual({ auc: 0.75, halfWidth: 0 });
   });
 
+  test.each(goldenCases.filter(({ answers }) => answers.auc !== null))('as scikit-learn: $name', ({ logits, truth, answers }) => {
+    const { auc, halfWidth } = state([...logits], [...truth]).auc();
+    expect(Math.abs(auc - answers.auc!)).toBeLessThanOrEqual(halfWidth + 1e-12);
+  });
+
   test('a tie counts half and is the whole uncertainty', () => {
     expect(state([1, 1], [1, 0]).auc()).toEqual({ auc: 0.5, halfWidth: 0.5 });
+  });
+
+  test('pixels with the ignored label do not count', () => {
+    expect(state([1, 2, 3], [0, 1, 255]).auc()).toEqual(state([1, 2], [0, 1]).auc());
   });
 
   test('minus zero is zero', () => {

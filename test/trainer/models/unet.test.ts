@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
-import { createLoss, defaultLoss } from '../../../trainer/losses/catalogue.ts';
+import { defaultLoss } from '../../../trainer/losses/catalogue.ts';
+import { createLoss } from '../../../trainer/losses/create.ts';
 import { createNetwork, modelSchema } from '../../../trainer/models/catalogue.ts';
 import { countParameters, declareParameters, initialValue, isTrainable, Layers } from '../../../trainer/models/layers.ts';
 import { onCpu, onGraph, type TensorFunction } from '../../tools/backends.ts';
@@ -81,7 +82,7 @@ describe("the paper's U-Net", () => {
       const byName = new Map(trainable.map(({ name }, i) => [name, values[i]]));
       const layers = new Layers({ parameter: ({ name, shape }) => byName.get(name) ?? tf.zeros([...shape]), training: true });
       const [logits] = create(16)(layers, tf.tensor4d(image, [2, 32, 32, 1]));
-      return createLoss(defaultLoss('adaptiveLog'))(logits, tf.tensor4d(mask, [2, 32, 32, 1])).value;
+      return createLoss(defaultLoss('adaptiveLog'))(logits, { target_NHWC: tf.tensor4d(mask, [2, 32, 32, 1]) }).value;
     };
     const graph = await onGraph(f, inputs);
     const cpu = onCpu(f, inputs);
