@@ -113,7 +113,7 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
     for (const [name, chart] of Object.entries(charts)) {
       await writeAtomically(join(out, `${name}.svg`), renderChart({ ...chart, ...square }));
     }
-    await writeOverlays(join(out, 'overlays'), { program, store, evaluation });
+    await writeOverlays(join(out, 'overlays'), { program, store, evaluation, batch: spec.training.batch });
     return result;
   } finally {
     await program.close();
