@@ -11,6 +11,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     disableConsoleIntercept: true,
     reporters: ['default', './test/tools/reporter.ts'],
-    env: { UV_THREADPOOL_SIZE: '12' },
+    env: { UV_THREADPOOL_SIZE: '136' },
   },
 });

@@ -31,7 +31,7 @@ if (node) {
   // Compiled code is kept in the system's temporary folder: half of the time to start.
   module.enableCompileCache();
   // libuv reads it at its first use: each step of training in flight holds one of its threads, decoding images others.
-  process.env.UV_THREADPOOL_SIZE ??= '12';
+  process.env.UV_THREADPOOL_SIZE ??= '136'; // 2 for each of 64 lanes, and 8
   const source = new URL('../cli/main.ts', import.meta.url);
   const { main } = await import(existsSync(source) ? source.href : new URL('../dist/cli/main.js', import.meta.url).href);
   await main(process.argv.slice(2));

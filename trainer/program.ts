@@ -7,6 +7,7 @@ import { type Batch, type ImageShape, ignoredLabel } from './data/batch.ts';
 import { distancesOf } from './data/distances.ts';
 import { outputOf, tensorOf, trace } from './engine/backend.ts';
 import { Graph, type Operation, type Output, type } from './engine/graph.ts';
+import { type Letter, Mailbox, type Ticket } from './engine/mailbox.ts';
 import { type ComputeDType, countedPixels, oneHot, scaleImages } from './engine/ops.ts';
 import {
   clipByGlobalNorm,
@@ -17,10 +18,11 @@ import {
   type OptimizerSpec,
 } from './engine/optimizer.ts';
 import { type Feeds, Session } from './engine/session.ts';
-import { float32, float32Scalar, type HostTensor, int32 } from './engine/tensor.ts';
+import { float32, float32Scalar, type HostTensor, int32, sizeOf } from './engine/tensor.ts';
+import type { Lane } from './lanes.ts';
 import { type LossSpec, needsDistance } from './losses/catalogue.ts';
 import { createLoss } from './losses/create.ts';
-import type { Truth } from './losses/prediction.ts';
+import type { AcrossLanes, Truth } from './losses/prediction.ts';
 import { declareParameters, initialValue, isTrainable, Layers, type Network, type Parameter } from './models/layers.ts';
 import { hash32 } from './random.ts';
 
@@ -47,8 +49,21 @@ export interface StepResult {
   /** Without L2 penalties. */
   readonly loss: number;
   readonly gradientNorm: number;
-  /** With `adaptiveLog`: the wrapped losses of all units and classes. */
-  readonly wrapped?: Float32Array;
+  /** With `adaptiveLog`: share of units and classes whose wrapped loss is below gamma. */
+  readonly logShare?: number;
+}
+
+export interface ContributeOptions {
+  readonly ticket: Ticket;
+  /** Of the whole batch. */
+  readonly images: number;
+  /**
+   * Joins the parts of a sum that these lanes have, in their order, with those of all other lanes. Called once for each meeting point, in
+   * the same order by everybody.
+   */
+  readonly meet: (parts: readonly HostTensor[]) => Promise<HostTensor>;
+  /** Ends the runs that wait for a sum. */
+  readonly signal?: AbortSignal;
 }
 
 /** Values of all variables by name. Optimiser state is named `optimizer/<slot>/<parameter>`. */
@@ -64,6 +79,32 @@ interface Inputs {
 interface TrainingStep extends Inputs {
   readonly fetches: readonly Output[];
   readonly targets: readonly Operation[];
+}
+
+/** Forward and backward of one lane. Gradients, statistics and loss leave as they are to be summed. */
+interface LaneStep extends Inputs {
+  /** Images of the lane over images of the batch, and images of the batch. */
+  readonly share: Output;
+  readonly batchImages: Output;
+  /** Gradients, statistics and loss, then what `adaptiveLog` wraps. */
+  readonly fetches: readonly Output[];
+  /** Where sums meet: their number, and how. */
+  readonly numMeetings: number;
+  readonly mailbox: Mailbox;
+}
+
+/** Update from the sum of all lanes. */
+interface UpdateStep {
+  readonly gradients: readonly Output[];
+  readonly statistics: readonly Output[];
+  readonly norm: Output;
+  readonly targets: readonly Operation[];
+}
+
+interface Statistic {
+  readonly name: string;
+  readonly momentum: number;
+  readonly size: number;
 }
 
 interface Prediction extends Inputs {
@@ -87,7 +128,11 @@ export class Program {
   readonly #slots = new Map<string, GraphVariable[]>();
   readonly #reads = new Map<string, Output>();
   readonly #trainingSteps = new Map<number, TrainingStep>();
+  readonly #laneSteps = new Map<string, LaneStep>();
   readonly #predictions = new Map<number, Prediction>();
+  #update: UpdateStep | undefined;
+  /** Batch statistics that moving averages follow; known once a lane is traced. */
+  #statistics: readonly Statistic[] = [];
 
   private constructor(options: ProgramOptions) {
     this.options = options;
@@ -133,15 +178,58 @@ export class Program {
   /** One step of training: forward, backward and update in a single run. @param step counted from 1 over the whole run */
   async step(batch: Batch, { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
     const { fetches, targets, ...inputs } = this.#trainingStep(batch.count);
-    const lane = 0;
-    const key = Int32Array.of(hash32(this.options.seed, 'dropout'), hash32(step, lane));
     const feeds: Feeds = [
       ...this.#batchFeeds(inputs, batch),
-      [this.#dropoutKey, int32(key)],
+      this.#dropoutFeed(step, 0),
       ...this.#requireOptimizer().feeds(step, learningRate),
     ];
     const [loss, gradientNorm, wrapped] = await this.#session.run(feeds, fetches, targets);
-    return { loss: Number(loss.data[0]), gradientNorm: Number(gradientNorm.data[0]), wrapped: wrapped?.data as Float32Array | undefined };
+    const logShare = wrapped && this.#logShareOf(wrapped);
+    return { loss: Number(loss.data[0]), gradientNorm: Number(gradientNorm.data[0]), ...(wrapped && { logShare }) };
+  }
+
+  /**
+   * What each lane adds to a step: one vector of gradients, batch statistics, loss and share of the logarithmic branch, to be summed over
+   * all lanes. Lanes whose sums meet run side by side, others one after the other.
+   */
+  async contribute(lanes: readonly Lane[], options: ContributeOptions): Promise<Float32Array[]> {
+    const meets = this.#lossSpecs().some(({ pool }) => pool === 'batch');
+    const filled = lanes.filter(({ batch }) => batch.count > 0);
+    const results = new Map<number, Float32Array>();
+    if (meets) {
+      const runs = filled.map((work, slot) => this.#startLane(work, slot, options));
+      const letters = this.#exchangeLetters(runs, options);
+      try {
+        for (const [i, { ended }] of runs.entries()) results.set(filled[i].lane, await ended);
+        await letters;
+      } catch (error) {
+        await letters.catch(() => {});
+        throw error;
+      }
+    } else {
+      for (const work of filled) results.set(work.lane, await this.#startLane(work, 0, options).ended);
+    }
+    const empty = new Float32Array(this.#contributionSize());
+    return lanes.map(({ lane }) => results.get(lane) ?? empty.slice());
+  }
+
+  /** Updates all variables from the sum of the contributions of all lanes. */
+  async apply(sum: Float32Array, { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
+    const { gradients, statistics, norm, targets } = this.#updateStep();
+    let at = 0;
+    const take = (dimensions: readonly number[]): HostTensor => {
+      const size = sizeOf(dimensions);
+      at += size;
+      return float32(sum.subarray(at - size, at), dimensions);
+    };
+    const feeds: Feeds = [
+      ...this.#trainable().map(({ shape }, i) => [gradients[i], take(shape)] as const),
+      ...this.#statistics.map(({ size }, i) => [statistics[i], take([size])] as const),
+      ...this.#requireOptimizer().feeds(step, learningRate),
+    ];
+    const [loss, logShare] = sum.subarray(at);
+    const [gradientNorm] = await this.#session.run(feeds, [norm], targets);
+    return { loss, gradientNorm: Number(gradientNorm.data[0]), ...(this.options.loss.name === 'adaptiveLog' && { logShare }) };
   }
 
   /** Logits [count, height, width, classes] with moving statistics and without dropout, and the loss of the batch. */
@@ -209,6 +297,79 @@ export class Program {
     return this.#optimizer;
   }
 
+  #dropoutFeed(step: number, lane: number): [Output, HostTensor] {
+    return [this.#dropoutKey, int32(Int32Array.of(hash32(this.options.seed, 'dropout'), hash32(step, lane)))];
+  }
+
+  #lossSpecs(): LossSpec[] {
+    const { loss, heads } = this.options;
+    return [loss, ...(heads?.weights.length ? [heads.loss] : [])];
+  }
+
+  #trainable(): Parameter[] {
+    return this.parameters.filter(isTrainable);
+  }
+
+  #logShareOf({ data }: HostTensor): number {
+    const { loss } = this.options;
+    if (loss.name !== 'adaptiveLog') return 0;
+    return (data as Float32Array).filter(value => value < loss.gamma).length / data.length;
+  }
+
+  #contributionSize(): number {
+    const ofParameters = this.#trainable().reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    return ofParameters + this.#statistics.reduce((sum, { size }) => sum + size, 0) + 2;
+  }
+
+  #startLane({ lane, batch }: Lane, slot: number, { ticket, images }: ContributeOptions) {
+    const traced = this.#laneStep(slot, batch.count);
+    const { fetches, share, batchImages, numMeetings, mailbox, ...inputs } = traced;
+    const weight = batch.count / images;
+    const feeds: Feeds = [
+      ...this.#batchFeeds(inputs, batch),
+      this.#dropoutFeed(ticket.step, lane),
+      [share, float32Scalar(weight)],
+      [batchImages, float32Scalar(images)],
+      ...(numMeetings > 0 ? [mailbox.feed(ticket)] : []),
+    ];
+    const ended = this.#session.run(feeds, fetches, mailbox.meetings).then(values => this.#contributionOf(values, weight));
+    ended.catch(() => {}); // whoever waits for it gets the error
+    return { ...traced, ended };
+  }
+
+  /** One vector of all values; of what is wrapped, the share that is in the logarithmic branch. */
+  #contributionOf(values: readonly HostTensor[], weight: number): Float32Array {
+    const contribution = new Float32Array(this.#contributionSize());
+    let at = 0;
+    for (const { data } of values) {
+      if (at + data.length >= contribution.length) break; // the wrapped losses
+      contribution.set(data as Float32Array, at);
+      at += data.length;
+    }
+    if (this.options.loss.name === 'adaptiveLog') contribution[at] = weight * this.#logShareOf(values.at(-1)!);
+    return contribution;
+  }
+
+  /** Takes the parts of each sum out of the running lanes, and answers them with the whole. */
+  async #exchangeLetters(runs: readonly (LaneStep & { ended: Promise<unknown> })[], options: ContributeOptions): Promise<void> {
+    const { ticket, meet, signal } = options;
+    const abort = () => Promise.all(runs.map(({ mailbox, ended }) => mailbox.abort(this.#session, ended)));
+    const boxes = runs.map(({ mailbox }) => new LetterBox(() => mailbox.next(this.#session)));
+    // A run that fails sends no more letters.
+    const failed = Promise.all(runs.map(({ ended }) => ended)).then(() => new Promise<never>(() => {}));
+    try {
+      for (let point = 0; point < (runs[0]?.numMeetings ?? 0); point++) {
+        signal?.throwIfAborted();
+        const parts = await Promise.race([Promise.all(boxes.map(box => box.take(point))), failed]);
+        const whole = await meet(parts);
+        await Promise.all(runs.map(({ mailbox }) => mailbox.answer(this.#session, point, ticket, whole)));
+      }
+    } catch (error) {
+      await abort();
+      throw error;
+    }
+  }
+
   #batchFeeds({ images, labels, distances }: Inputs, batch: Batch): [Output, HostTensor][] {
     const { image, classes, exclusive } = this.options;
     const { count } = batch;
@@ -222,10 +383,10 @@ export class Program {
   }
 
   #inputs(count: number): Inputs {
-    const { image, classes, loss, heads } = this.options;
+    const { image, classes } = this.options;
     const { height, width, channels } = image;
     const graph = this.#graph;
-    const wanted = [loss, ...(heads?.weights.length ? [heads.loss] : [])].some(needsDistance);
+    const wanted = this.#lossSpecs().some(needsDistance);
     return {
       images: graph.placeholder('uint8', [count, height, width, channels]),
       labels: graph.placeholder('uint8', [count, height, width]),
@@ -234,7 +395,11 @@ export class Program {
   }
 
   /** Network and loss, on tensors that stand for the current values of the variables. Only within `trace`. */
-  #forward({ images, labels, distances }: Inputs, values: ReadonlyMap<string, tf.Tensor>, training: boolean) {
+  #forward(
+    { images, labels, distances }: Inputs,
+    values: ReadonlyMap<string, tf.Tensor>,
+    { training, across, share }: { training: boolean; across?: AcrossLanes; share?: tf.Scalar },
+  ) {
     const { network, dtype, classes, exclusive, ignore, loss, heads } = this.options;
     const layers = new Layers({
       parameter: ({ name }) => values.get(name)!,
@@ -247,13 +412,23 @@ export class Program {
       target_NHWC: oneHot(labels, classes, exclusive ? 0 : 1),
       ...(ignore && { valid_NHW1: countedPixels(labels, ignoredLabel) }),
       ...(distances && { distance_NHWC: tensorOf(distances) as tf.Tensor4D }),
+      ...(across && { across }),
     };
     const { value, wrapped } = createLoss(loss, exclusive)(logits, truth);
     const parts = coarser.map((output, i) => {
       const ofHead = createLoss(heads!.loss, exclusive)(output, everyNth(truth, logits.shape[1] / output.shape[1])).value;
-      return tf.mul<tf.Scalar>(ofHead, heads!.weights[i]);
+      return { pool: heads!.loss.pool, value: tf.mul<tf.Scalar>(ofHead, heads!.weights[i]) };
     });
-    return { logits, loss: parts.reduce<tf.Scalar>((sum, part) => tf.add(sum, part), value), wrapped, statistics: layers.statistics };
+    const all = [{ pool: loss.pool, value }, ...parts];
+    const add = (sum: tf.Scalar, part: tf.Scalar): tf.Scalar => tf.add(sum, part);
+    return {
+      logits,
+      loss: all.map(part => part.value).reduce(add),
+      /** What is differentiated: a loss of the lane counts by its share, one of the whole batch is the same in each lane. */
+      objective: all.map(part => (share && part.pool !== 'batch' ? tf.mul<tf.Scalar>(part.value, share) : part.value)).reduce(add),
+      wrapped,
+      statistics: layers.statistics,
+    };
   }
 
   /** What training minimises besides the loss: the L2 penalties of the network's kernels. */
@@ -270,14 +445,14 @@ export class Program {
     return memoize(this.#trainingSteps, count, () => {
       const graph = this.#graph;
       const inputs = this.#inputs(count);
-      const trainable = this.parameters.filter(isTrainable);
+      const trainable = this.#trainable();
       const targets: Operation[] = [];
       let wrapped: Output | undefined;
       const traced = trace(graph, () => {
         const values = this.#values();
         let reported: Output;
         const gradientsOf = tf.grads(() => {
-          const forward = this.#forward(inputs, values, true);
+          const forward = this.#forward(inputs, values, { training: true });
           for (const { name, value, momentum } of forward.statistics) targets.push(this.#follow(name, outputOf(value), momentum));
           wrapped = forward.wrapped && outputOf(forward.wrapped);
           reported = outputOf(forward.loss);
@@ -295,6 +470,70 @@ export class Program {
     });
   }
 
+  /** @param slot lanes that run side by side have each their own mailbox, and so their own nodes */
+  #laneStep(slot: number, count: number): LaneStep {
+    return memoize(this.#laneSteps, `${slot} ${count}`, () => {
+      const graph = this.#graph;
+      const inputs = this.#inputs(count);
+      const mailbox = new Mailbox(graph, `lane${slot}x${count}`);
+      const [share, batchImages] = [0, 1].map(() => graph.placeholder('float32', []));
+      let numMeetings = 0;
+      const fetches = trace(graph, () => {
+        const values = this.#values();
+        const across: AcrossLanes = {
+          sum: x => mailbox.sumOverLanes(numMeetings++, x),
+          images: tensorOf(batchImages) as tf.Scalar,
+        };
+        const rest: Output[] = [];
+        const gradientsOf = tf.grads(() => {
+          const weight = tensorOf(share) as tf.Scalar;
+          const forward = this.#forward(inputs, values, { training: true, across, share: weight });
+          this.#statistics = forward.statistics.map(({ name, momentum, value }) => ({ name, momentum, size: value.size }));
+          rest.push(...forward.statistics.map(({ value }) => outputOf(tf.mul(value, weight))));
+          rest.push(outputOf(tf.mul(forward.loss, weight)), ...(forward.wrapped ? [outputOf(forward.wrapped)] : []));
+          return forward.objective;
+        });
+        const gradients = gradientsOf(this.#trainable().map(({ name }) => values.get(name)!));
+        return [...gradients.map(outputOf), ...rest];
+      });
+      return { ...inputs, share, batchImages, fetches, numMeetings, mailbox };
+    });
+  }
+
+  #updateStep(): UpdateStep {
+    this.#update ??= this.#traceUpdate();
+    return this.#update;
+  }
+
+  #traceUpdate(): UpdateStep {
+    const graph = this.#graph;
+    const optimizer = this.#requireOptimizer();
+    const trainable = this.#trainable();
+    const fed = trainable.map(({ shape }) => graph.placeholder('float32', shape));
+    const statistics = this.#statistics.map(({ size }) => graph.placeholder('float32', [size]));
+    const whole = trace(graph, () => {
+      const values = this.#values();
+      const penalised = trainable.filter(({ l2 }) => l2);
+      if (penalised.length === 0) return fed;
+      const gradientsOf = tf.grads(() => this.#penalties(values).reduce((sum, penalty) => tf.add<tf.Scalar>(sum, penalty)));
+      const ofPenalties = new Map(
+        gradientsOf(penalised.map(({ name }) => values.get(name)!)).map((gradient, i) => [penalised[i].name, gradient]),
+      );
+      return trainable.map(({ name }, i) => {
+        const more = ofPenalties.get(name);
+        return more ? outputOf(tf.add(tensorOf(fed[i]), more)) : fed[i];
+      });
+    });
+    const { norm, gradients } = clipByGlobalNorm(graph, whole, this.options.clipNorm);
+    const targets = [
+      ...this.#statistics.map(({ name, momentum }, i) => this.#follow(name, statistics[i], momentum)),
+      ...trainable.map(({ name, role }, i) =>
+        optimizer.apply(this.#variables.get(name)!, gradients[i], this.#slots.get(name)!, role === 'kernel'),
+      ),
+    ];
+    return { gradients: fed, statistics, norm, targets };
+  }
+
   /** Moves a moving average one batch on. */
   #follow(name: string, batchStatistic: Output, momentum: number): Operation {
     const graph = this.#graph;
@@ -307,11 +546,29 @@ export class Program {
     return memoize(this.#predictions, count, () => {
       const inputs = this.#inputs(count);
       const traced = trace(this.#graph, () => {
-        const { logits, loss } = this.#forward(inputs, this.#values(), false);
+        const { logits, loss } = this.#forward(inputs, this.#values(), { training: false });
         return { logits: outputOf(logits), loss: outputOf(loss) };
       });
       return { ...inputs, ...traced };
     });
+  }
+}
+
+/** A graph sends its letters in any order; they are wanted in that of the meeting points. */
+class LetterBox {
+  readonly #next: () => Promise<Letter>;
+  readonly #waiting = new Map<number, HostTensor>();
+
+  constructor(next: () => Promise<Letter>) {
+    this.#next = next;
+  }
+
+  async take(point: number): Promise<HostTensor> {
+    while (!this.#waiting.has(point)) {
+      const letter = await this.#next();
+      this.#waiting.set(letter.point, letter.value);
+    }
+    return this.#waiting.get(point)!;
   }
 }
 

@@ -16,7 +16,8 @@ import { optimizerSchema } from './engine/optimizer.ts';
 import { precisions } from './engine/precision.ts';
 import { scheduleSchema } from './engine/schedule.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
-import { joinsClasses, lossSchema } from './losses/catalogue.ts';
+import { maxLanes } from './lanes.ts';
+import { joinsClasses, lossSchema, sortsPixels } from './losses/catalogue.ts';
 import { modelSchema, numHeads, stride } from './models/catalogue.ts';
 
 /** Fits TensorFlow's int32 keys and every YAML reader. */
@@ -70,6 +71,14 @@ const dataSchema = z.strictObject({
 const trainingSchema = z.strictObject({
   epochs: z.int().min(1).max(100_000).default(50),
   batch: z.int().min(1).max(65_536).default(16).describe('Images a step. The last, short batch of an epoch is kept.'),
+  lanes: z
+    .int()
+    .min(1)
+    .max(maxLanes)
+    .default(1)
+    .describe(
+      'Parts that a batch is cut into: what workers share. The result depends on it, and not on how many workers there are. 1 is the training of the paper.',
+    ),
   optimizer: optimizerSchema.prefault({ name: 'adam' }),
   schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
   earlyStopping: earlyStoppingSchema.optional(),
@@ -131,6 +140,19 @@ export const jobSchema = z
           path: ['spec', 'data', group, key],
           message: `is ${value}, which is not divisible by ${stride} as ${spec.model.name} needs; try ${nearest}`,
         });
+      }
+    }
+    const { batch, lanes } = spec.training;
+    if (batch % lanes !== 0) {
+      const message = `is ${batch}, which is not divisible by training.lanes, ${lanes}; try ${Math.ceil(batch / lanes) * lanes}`;
+      context.addIssue({ code: 'custom', path: ['spec', 'training', 'batch'], message });
+    }
+    for (const [path, loss] of [['loss'] as const, ['deepSupervision', 'loss'] as const].map(
+      path => [path, path.length === 1 ? spec.loss : spec.deepSupervision?.loss] as const,
+    )) {
+      if (lanes > 1 && loss?.pool === 'batch' && sortsPixels(loss)) {
+        const message = `is batch, and ${loss.name} sorts the pixels of a unit, which ${lanes} lanes have not in one place; use lane or image`;
+        context.addIssue({ code: 'custom', path: ['spec', ...path, 'pool'], message });
       }
     }
     const heads = numHeads(spec.model);

@@ -17,6 +17,7 @@ import { resolvePrecision } from './engine/precision.ts';
 import { learningRateFactor } from './engine/schedule.ts';
 import { SegfleetError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
+import { stepInLanes } from './lanes.ts';
 import type { LossSpec } from './losses/catalogue.ts';
 import { describeMachine, versions } from './machine.ts';
 import { createNetwork, numHeads } from './models/catalogue.ts';
@@ -201,11 +202,13 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
 
         const step = position.step + 1;
         const learningRate = learningRateAt(position.step);
-        const result = await program.step(batch, { step, learningRate });
+        const { lanes } = spec.training;
+        const at = { step, learningRate };
+        const result = await (lanes === 1 ? program.step(batch, at) : stepInLanes(program, batch, lanes, at));
         refuseNotFinite(result, step, epoch, [...new Set(next.value.samples.map(sample => cases[samples.caseOf(sample)].id))]);
         if (fillError) throw fillError;
 
-        const logShare = logShareOf(spec.loss, result);
+        const { logShare } = result;
         position = {
           ...position,
           step,
@@ -369,12 +372,6 @@ function refuseNotFinite({ loss, gradientNorm }: StepResult, step: number, epoch
     `${what} at step ${step} (epoch ${epoch}), on the images ${ids.join(', ')}; try a smaller training.optimizer.learningRate or training.clipNorm, or look at these images`,
     { details: { step, epoch, images: ids } },
   );
-}
-
-/** Share of the units and classes of a step whose wrapped loss is below gamma. */
-function logShareOf(loss: LossSpec, { wrapped }: StepResult): number | undefined {
-  if (loss.name !== 'adaptiveLog' || !wrapped) return undefined;
-  return wrapped.filter(value => value < loss.gamma).length / wrapped.length;
 }
 
 const weightsOf = (state: State, program: Program): State => new Map(program.parameters.map(({ name }) => [name, state.get(name)!]));

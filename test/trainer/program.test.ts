@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { defaultLoss } from '../../trainer/losses/catalogue.ts';
+import { defaultLoss, type LossSpec } from '../../trainer/losses/catalogue.ts';
 import { signedDistance } from '../../trainer/metrics/distance.ts';
 import { createNetwork } from '../../trainer/models/catalogue.ts';
 import { Program, type ProgramOptions, type State } from '../../trainer/program.ts';
@@ -125,10 +125,20 @@ describe('a program', () => {
     expect(Math.max(...ofBatch.map(Math.abs))).toBeGreaterThan(0.01);
   });
 
-  test('gives the wrapped losses with adaptiveLog, for the share of steps in its logarithmic branch', async () => {
-    const { wrapped, loss } = await (await create(programOptions(cases[0]))).step(data[0], { step: 1, learningRate: 1e-3 });
-    expect(wrapped).toHaveLength(1);
-    expect(loss).toBeCloseTo(wrapped![0] + 10 * Math.log(1.2) - 0.1, 5);
+  test('tells with adaptiveLog the share of images whose wrapped loss is below gamma', async () => {
+    const options = programOptions(cases[0]);
+    const ofEach = async (gamma: number) => {
+      const loss = { ...options.loss, gamma, pool: 'image' } as LossSpec;
+      return (await (await create({ ...options, loss })).step(data[0], { step: 1, learningRate: 1e-3 })).logShare;
+    };
+    const dice = { ...defaultLoss('dice'), pool: 'image' } as LossSpec;
+    const program = await create({ ...options, loss: dice });
+    // The four losses of the images lie around their mean: at that gamma some are below, some above.
+    const mean = (await program.step(data[0], { step: 1, learningRate: 0 })).loss;
+    expect(await ofEach(1)).toBe(1);
+    expect(await ofEach(1e-6)).toBe(0);
+    expect([0.25, 0.5, 0.75]).toContain(await ofEach(mean));
+    expect((await program.step(data[0], { step: 1, learningRate: 0 })).logShare).toBeUndefined();
   });
 
   test('with ignored pixels, whatever stands there changes nothing', async () => {

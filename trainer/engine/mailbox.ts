@@ -29,7 +29,9 @@ interface Meeting {
   readonly point: number;
   readonly dimensions: readonly number[];
   readonly size: Output;
-  /** Takes an answer out; only for draining. */
+  /** Takes an answer out, in a run. */
+  readonly taken: Operation;
+  /** The same; only for draining. */
   readonly drain: Operation;
   readonly fedTicket: Output;
   readonly fedValue: Output;
@@ -82,6 +84,7 @@ export class Mailbox {
     this.#meetings.set(point, {
       point,
       dimensions,
+      taken,
       size: graph.output('QueueSizeV2', [queue], {}, onHost),
       drain: graph.add('QueueDequeueV2', [queue], { component_types: answerTypes }, onHost),
       fedTicket,
@@ -96,6 +99,13 @@ export class Mailbox {
     const answered = graph.output('AddV2', [{ oper: taken, index: 1 }, guard], { T: type('float32') });
     const dimensionsNode = graph.constant(int32(Int32Array.from(dimensions)));
     return graph.output('Reshape', [answered, dimensionsNode], { T: type('float32'), Tshape: type('int32') });
+  }
+
+  /**
+   * Must be among the targets of the run: a meeting whose sum nothing uses would be left out of it, while the host waits for its letter.
+   */
+  get meetings(): Operation[] {
+    return [...this.#meetings.values()].map(({ taken }) => taken);
   }
 
   /** Building, under `trace`: the sum of this value over all lanes, made by the host. The derivative of that sum by its own part is 1. */

@@ -142,6 +142,9 @@ const some = (loss: LossTree, kind: (entry: Entry<z.ZodObject>) => boolean | und
 /** Whether batches must carry distance maps. */
 export const needsDistance = (spec: LossSpec): boolean => some(spec as LossTree, entry => entry.needsDistance);
 
+/** Whether all pixels of a unit must be in one place. */
+export const sortsPixels = (spec: LossSpec): boolean => some(spec as LossTree, entry => entry.sortsPixels);
+
 /** Whether exclusive classes come out as one value, which class weights cannot reach. */
 export const joinsClasses = (spec: LossSpec): boolean => some(spec as LossTree, entry => entry.joinsClasses);
 

@@ -26,6 +26,15 @@ export interface Truth {
   readonly valid_NHW1?: tf.Tensor4D;
   /** Signed distance of each pixel to the boundary of the class, negative inside, in pixels. For losses that need it. */
   readonly distance_NHWC?: tf.Tensor4D;
+  /** Where the batch is spread over lanes: how its sums meet. */
+  readonly across?: AcrossLanes;
+}
+
+export interface AcrossLanes {
+  /** The sum over all lanes; its derivative by each lane's own part is 1. */
+  readonly sum: (x: tf.Tensor2D) => tf.Tensor2D;
+  /** Images of the whole batch. */
+  readonly images: tf.Scalar;
 }
 
 /** `lane` is the share of a batch that is computed together; while a run has one lane it is the batch. */
@@ -74,17 +83,23 @@ function softmaxPrediction(z: tf.Tensor4D): Prediction {
   };
 }
 
+type Counting = Pick<Truth, 'valid_NHW1' | 'across'>;
+
 /** Sums over the pixels of each unit that count: [N,H,W,C] -> [U,C]. */
-export function sumOverUnit(x_NHWC: tf.Tensor4D, { valid_NHW1 }: Truth, pool: Pool): tf.Tensor2D {
+export function sumOverUnit(x_NHWC: tf.Tensor4D, { valid_NHW1, across }: Counting, pool: Pool): tf.Tensor2D {
   const counted = valid_NHW1 ? tf.mul<tf.Tensor4D>(x_NHWC, valid_NHW1) : x_NHWC;
-  return pool === 'image' ? tf.sum(counted, [1, 2]) : tf.reshape(tf.sum(counted, [0, 1, 2]), [1, -1]);
+  if (pool === 'image') return tf.sum(counted, [1, 2]);
+  const ofLane: tf.Tensor2D = tf.reshape(tf.sum(counted, [0, 1, 2]), [1, x_NHWC.shape[3]]);
+  return pool === 'batch' && across ? across.sum(ofLane) : ofLane;
 }
 
 /** Means over the pixels of each unit that count: [N,H,W,C] -> [U,C]. Of no pixels the mean is 0. */
-export function meanOverUnit(x_NHWC: tf.Tensor4D, truth: Truth, pool: Pool): tf.Tensor2D {
+export function meanOverUnit(x_NHWC: tf.Tensor4D, truth: Counting, pool: Pool): tf.Tensor2D {
   const sum = sumOverUnit(x_NHWC, truth, pool);
-  if (truth.valid_NHW1) return tf.div(sum, tf.maximum(sumOverUnit(truth.valid_NHW1, {} as Truth, pool), 1));
+  const { valid_NHW1, across } = truth;
+  if (valid_NHW1) return tf.div(sum, tf.maximum(sumOverUnit(valid_NHW1, { across }, pool), 1));
   const [images, height, width] = x_NHWC.shape;
+  if (pool === 'batch' && across) return tf.div(sum, tf.mul(across.images, height * width));
   return tf.div(sum, height * width * (pool === 'image' ? 1 : images));
 }
 

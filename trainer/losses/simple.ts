@@ -41,6 +41,8 @@ export interface Entry<S extends z.ZodObject> extends Definition {
   readonly minimum?: (options: z.infer<S>) => number | undefined;
   /** Exclusive classes come out as one value, joined in a way of its own. */
   readonly joinsClasses?: boolean;
+  /** Sorts the pixels of a unit: they must all be in one place, so a batch that is spread over lanes cannot be a unit. */
+  readonly sortsPixels?: boolean;
   /** Wants the signed distance of each pixel to the boundary of its class. */
   readonly needsDistance?: boolean;
 }
@@ -86,6 +88,7 @@ export const simpleLosses = {
     formula: 'mean of -[t ln p + (1-t) ln(1-p)] over the worst pixels of each class',
     source: 'Wu, Shen, van den Hengel 2016',
     create: topKCrossEntropy,
+    sortsPixels: true,
   }),
   dice: entry({
     schema: z.strictObject({ name: z.literal('dice'), ...smoothing }),
@@ -188,6 +191,7 @@ export const simpleLosses = {
     formula: 'sum of e (rise of the Jaccard loss when the pixel joins those with larger e),  e = max(0, 1 - z s); |t - p| with softmax',
     source: 'Berman et al. 2018, algorithm 1',
     create: () => lovasz,
+    sortsPixels: true,
   }),
   boundary: entry({
     schema: z.strictObject({ name: z.literal('boundary') }),

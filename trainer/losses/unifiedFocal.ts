@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { entropyTerms } from './pixel.ts';
-import { meanOverUnit, type Pool, type Prediction, stablePower, type Truth, type UnitLoss } from './prediction.ts';
+import { meanOverUnit, type Pool, type Prediction, stablePower, sumOverUnit, type Truth, type UnitLoss } from './prediction.ts';
 import { type Smoothing, type SoftCounts, softCounts, tverskyOf } from './region.ts';
 
 export interface UnifiedFocalOptions extends Smoothing {
@@ -59,7 +59,9 @@ export const unifiedFocal =
 
 /** The counts of everything that is not the class: what was false for one is false for the other. */
 function ofBackground({ fp, fn }: SoftCounts, prediction: Prediction, truth: Truth, pool: Pool): SoftCounts {
-  const swapped: Prediction = { ...prediction, probability_NHWC: prediction.complement_NHWC, complement_NHWC: prediction.probability_NHWC };
-  const { tp } = softCounts(swapped, { ...truth, target_NHWC: tf.sub(1, truth.target_NHWC) }, pool);
-  return { tp, fp: fn, fn: fp };
+  const { probability_NHWC: p, complement_NHWC: q } = prediction;
+  const { target_NHWC: t, soft } = truth;
+  // As in `softCounts`, of what is not the class: the smaller of 1 - p and 1 - t where targets are soft.
+  const hits = soft ? tf.sub<tf.Tensor4D>(q, tf.relu(tf.sub<tf.Tensor4D>(t, p))) : tf.mul<tf.Tensor4D>(q, tf.sub(1, t));
+  return { tp: sumOverUnit(hits, truth, pool), fp: fn, fn: fp };
 }

@@ -1,0 +1,266 @@
+/**
+ * A batch in lanes: what each holds, that their sums are those of the whole batch, and that nothing depends on who computes which lane.
+ */
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Batch } from '../../trainer/data/batch.ts';
+import { float32, type HostTensor } from '../../trainer/engine/tensor.ts';
+import { addInto, cutIntoLanes, foldLanes, type Lane, stepInLanes } from '../../trainer/lanes.ts';
+import { defaultLoss, type LossName, type LossSpec, losses, lossSchema, sortsPixels } from '../../trainer/losses/catalogue.ts';
+import { createNetwork } from '../../trainer/models/catalogue.ts';
+import type { Network } from '../../trainer/models/layers.ts';
+import { Program, type ProgramOptions } from '../../trainer/program.ts';
+import { batches, cases, digestOf, programOptions } from '../tools/kerasCase.ts';
+import { relativeDifference, uniform } from '../tools/numbers.ts';
+
+describe('a batch is cut', () => {
+  const image = { height: 1, width: 2, channels: 1 };
+  const batch = (count: number): Batch => ({
+    count,
+    images: Uint8Array.from({ length: 2 * count }, (_, i) => i),
+    labels: Uint8Array.from({ length: 2 * count }, (_, i) => i % 2),
+  });
+
+  test.each([
+    [8, 4, [2, 2, 2, 2]],
+    [7, 4, [2, 2, 2, 1]],
+    [3, 4, [1, 1, 1, 0]],
+    [5, 1, [5]],
+  ])('%i images into %i lanes of %j', (count, numLanes, expected) => {
+    const lanes = cutIntoLanes(batch(count), image, numLanes);
+    expect(lanes.map(lane => lane.batch.count)).toEqual(expected);
+    expect(lanes.flatMap(lane => [...lane.batch.images])).toEqual([...batch(count).images]);
+    expect(lanes.flatMap(lane => [...lane.batch.labels])).toEqual([...batch(count).labels]);
+  });
+});
+
+describe('sums over lanes run along one tree', () => {
+  test.each([
+    [2, '(01)'],
+    [3, '((01)2)'],
+    [4, '((01)(23))'],
+    [5, '(((01)(23))4)'],
+    [7, '(((01)(23))((45)6))'],
+  ])('of %i lanes: %s', (numLanes, shape) => {
+    const leaves = Array.from({ length: numLanes }, (_, lane) => String(lane));
+    expect(foldLanes(leaves, (a, b) => `(${a}${b})`)).toBe(shape);
+  });
+
+  test('every leaf once, in order', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 64 }), numLanes => {
+        const leaves = Array.from({ length: numLanes }, (_, lane) => [lane]);
+        expect(foldLanes(leaves, (a, b) => [...a, ...b])).toEqual(leaves.flat());
+      }),
+    );
+  });
+});
+
+const open: Program[] = [];
+afterEach(async () => {
+  for (const program of open.splice(0)) await program.close();
+});
+async function create(options: ProgramOptions): Promise<Program> {
+  const program = await Program.create(options);
+  open.push(program);
+  return program;
+}
+
+const data = batches();
+const at = { step: 1, learningRate: 1e-3 };
+const full: ProgramOptions = {
+  ...programOptions(cases[2]),
+  network: createNetwork({ name: 'unet', width: 16, dropout: 0.5, batchNormMomentum: 0.9 }, 1),
+  clipNorm: 0.5,
+};
+
+/** Without batch norm and dropout: then a batch in lanes is the batch as a whole. */
+const plain: Network = (layers, image) => {
+  const hidden = layers.relu(layers.convolution('hidden', layers.input(image), { filters: 8, l2: 0.01 }));
+  const coarse = layers.convolution('coarse', layers.averagePool(hidden, 2), { filters: 1 });
+  return [layers.convolution('head', hidden, { filters: 1, size: 1 }), coarse];
+};
+
+describe('one lane', () => {
+  test.each([
+    ['U-Net with dropout, weight decay and clipping', full],
+    [
+      'a network with L2 penalties and a coarser output',
+      { ...full, network: plain, heads: { loss: defaultLoss('tversky'), weights: [0.5] } },
+    ],
+    ['a loss of images', { ...full, loss: lossSchema.parse({ name: 'adaptiveLog', pool: 'image' }) }],
+  ] as [string, ProgramOptions][])('%s: contributed and applied gives the bits of a step in one run', async (_, options) => {
+    const [whole, parted] = [await create(options), await create(options)];
+    const results = [];
+    for (const step of [1, 2, 3]) {
+      results.push([await whole.step(data[step - 1], { ...at, step }), await stepInLanes(parted, data[step - 1], 1, { ...at, step })]);
+    }
+    for (const [a, b] of results) expect(b).toEqual(a);
+    expect(digestOf(await parted.state())).toBe(digestOf(await whole.state()));
+  });
+});
+
+describe('several lanes', () => {
+  const names = Object.keys(losses) as LossName[];
+  const head = { loss: defaultLoss('dice'), weights: [1] };
+  const inOne = names.filter(name => !sortsPixels(defaultLoss(name))).map(name => [name, 'batch'] as const);
+  const ofEach = names.map(name => [name, 'image'] as const);
+
+  test.each([...inOne, ...ofEach])('%s, pool %s: the step of four lanes is the step of the whole batch', async (name, pool) => {
+    const loss = { ...defaultLoss(name), pool } as LossSpec;
+    const options = { ...full, network: plain, loss, heads: { ...head, loss: { ...head.loss, pool } as LossSpec }, clipNorm: undefined };
+    const [whole, parted] = [await create(options), await create(options)];
+    const [expected, actual] = [await whole.step(data[0], at), await stepInLanes(parted, data[0], 4, at)];
+    expect(actual.loss).toBeCloseTo(expected.loss, 4);
+    expect(actual.gradientNorm / expected.gradientNorm).toBeCloseTo(1, 4);
+    expect(actual.logShare).toEqual(expected.logShare);
+    const [before, after] = [await whole.weights(), await parted.weights()];
+    for (const [key, { data: values }] of before) {
+      expect(relativeDifference(after.get(key)!.data as Float32Array, values as Float32Array), key).toBeLessThan(1e-4);
+    }
+  });
+
+  test('ignored pixels are counted over all lanes', async () => {
+    const labels = data[0].labels.map((label, i) => (i % 3 === 0 || i < 3000 ? 255 : label));
+    const options = { ...full, network: plain, ignore: true, loss: defaultLoss('crossEntropy'), heads: { ...head, weights: [0] } };
+    const [whole, parted] = [await create(options), await create(options)];
+    const batch = { ...data[0], labels };
+    const [expected, actual] = [await whole.step(batch, at), await stepInLanes(parted, batch, 2, at)];
+    expect(actual.loss).toBeCloseTo(expected.loss, 5);
+    expect(actual.gradientNorm / expected.gradientNorm).toBeCloseTo(1, 4);
+  });
+
+  test('draw each their own dropout, take statistics of their own images, and give the same bits every time', async () => {
+    const digests = [];
+    for (const numLanes of [1, 2, 2, 4]) {
+      const program = await create(full);
+      for (const step of [1, 2]) await stepInLanes(program, data[step - 1], numLanes, { ...at, step });
+      digests.push(digestOf(await program.state()));
+    }
+    expect(digests[2]).toBe(digests[1]);
+    expect(new Set(digests).size).toBe(3);
+  });
+
+  test('move a moving average towards the mean over images of the statistics of each lane', async () => {
+    const options = { ...full, network: createNetwork({ name: 'unet', width: 16, dropout: 0, batchNormMomentum: 0 }, 1) };
+    const name = 'encoder1/first/batchNorm/mean';
+    const meanOf = async (batch: Batch, numLanes: number) => {
+      const program = await create(options);
+      await stepInLanes(program, batch, numLanes, { ...at, learningRate: 0 });
+      return (await program.weights()).get(name)!.data as Float32Array;
+    };
+    const [three, lanes] = [
+      { ...data[0], count: 3, images: data[0].images.slice(0, 3 * 12_288), labels: data[0].labels.slice(0, 3 * 4096) },
+      2,
+    ];
+    const parts = cutIntoLanes(three, options.image, lanes).map(({ batch }) => batch); // of two images and of one
+    const [first, second] = [await meanOf(parts[0], 1), await meanOf(parts[1], 1)];
+    const together = await meanOf(three, lanes);
+    for (const i of first.keys()) expect(together[i]).toBeCloseTo((2 * first[i] + second[i]) / 3, 5);
+  });
+});
+
+describe('whoever computes them', () => {
+  /** Computes lanes in groups, each in a program of its own, as workers would; sums meet between them. */
+  async function inGroups(groups: readonly (readonly number[])[], numLanes: number, steps: number): Promise<string> {
+    const programs = await Promise.all(groups.map(() => create(full)));
+    for (let step = 1; step <= steps; step++) {
+      const batch =
+        step === 2
+          ? { ...data[1], count: 3, images: data[1].images.slice(0, 3 * 12_288), labels: data[1].labels.slice(0, 3 * 4096) }
+          : data[step - 1];
+      const lanes = cutIntoLanes(batch, full.image, numLanes);
+      const filled = groups.map(group => group.filter(lane => lanes[lane].batch.count > 0));
+      const meeting = new Meeting(filled.filter(group => group.length > 0));
+      const contributions = new Array<Float32Array>(numLanes);
+      await Promise.all(
+        programs.map(async (program, g) => {
+          const own: Lane[] = groups[g].map(lane => lanes[lane]);
+          const ticket = { generation: 1, step };
+          const parts = await program.contribute(own, { ticket, images: batch.count, meet: values => meeting.join(filled[g], values) });
+          for (const [i, lane] of groups[g].entries()) contributions[lane] = parts[i];
+        }),
+      );
+      const sum = foldLanes(contributions, (a, b) => addInto(a.slice(), b));
+      for (const program of programs) await program.apply(sum, { ...at, step });
+    }
+    const digests = await Promise.all(programs.map(async program => digestOf(await program.state())));
+    expect(new Set(digests).size).toBe(1);
+    return digests[0];
+  }
+
+  /** Where the parts of a sum from all groups meet. */
+  class Meeting {
+    readonly #groups: readonly (readonly number[])[];
+    #parts = new Map<number, HostTensor>();
+    #whole = Promise.withResolvers<HostTensor>();
+
+    constructor(groups: readonly (readonly number[])[]) {
+      this.#groups = groups;
+    }
+
+    join(lanes: readonly number[], values: readonly HostTensor[]): Promise<HostTensor> {
+      for (const [i, lane] of lanes.entries()) this.#parts.set(lane, values[i]);
+      const whole = this.#whole;
+      const order = this.#groups.flat().sort((a, b) => a - b);
+      if (order.every(lane => this.#parts.has(lane))) {
+        const leaves = order.map(lane => (this.#parts.get(lane)!.data as Float32Array).slice());
+        const { shape } = values[0];
+        this.#parts = new Map();
+        this.#whole = Promise.withResolvers();
+        whole.resolve(float32(foldLanes(leaves, addInto), shape));
+      }
+      return whole.promise;
+    }
+  }
+
+  test('one, two, three or four groups give the same bits, a short batch among them', async () => {
+    const digests = [];
+    for (const groups of [
+      [[0, 1, 2, 3]],
+      [
+        [0, 1],
+        [2, 3],
+      ],
+      [[0], [1, 2, 3]],
+      [[0, 1], [2], [3]],
+      [[0], [1], [2], [3]],
+    ]) {
+      digests.push(await inGroups(groups, 4, 3));
+      for (const program of open.splice(0)) await program.close();
+    }
+    expect(new Set(digests).size).toBe(1);
+  });
+});
+
+test('lanes that wait for a sum end when they are told to, and the next step is as if nothing had been', async () => {
+  const [program, other] = [await create(full), await create(full)];
+  const lanes = cutIntoLanes(data[0], full.image, 2);
+  const controller = new AbortController();
+  const stuck = program.contribute(lanes, {
+    ticket: { generation: 1, step: 1 },
+    images: 4,
+    meet: () => {
+      controller.abort(new Error('a worker is gone'));
+      return Promise.reject(controller.signal.reason);
+    },
+    signal: controller.signal,
+  });
+  await expect(stuck).rejects.toThrow('a worker is gone');
+  await stepInLanes(program, data[0], 2, at);
+  await stepInLanes(other, data[0], 2, at);
+  expect(digestOf(await program.state())).toBe(digestOf(await other.state()));
+});
+
+test('eight lanes run side by side in one process', async () => {
+  const options = { ...full, network: plain, heads: { loss: defaultLoss('dice'), weights: [1] } };
+  const count = 8;
+  const batch = {
+    count,
+    images: Uint8Array.from(uniform(count * 64 * 64 * 3, 'images', 0, 256)),
+    labels: Uint8Array.from(uniform(count * 64 * 64, 'labels', 0, 2)),
+  };
+  const [whole, parted] = [await create(options), await create(options)];
+  const [expected, actual] = [await whole.step(batch, at), await stepInLanes(parted, batch, 8, at)];
+  expect(actual.loss).toBeCloseTo(expected.loss, 4);
+});

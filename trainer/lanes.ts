@@ -1,0 +1,65 @@
+/**
+ * A batch cut into lanes: the unit of compute, of randomness and of summation. What a lane holds depends on the batch alone, and sums over
+ * lanes run along one fixed tree, so that nothing depends on who computes which lane.
+ */
+import type { Batch, ImageShape } from './data/batch.ts';
+import { float32 } from './engine/tensor.ts';
+import type { Program, StepResult } from './program.ts';
+
+/** Lanes that are computed in one process at once need two threads of libuv's pool each (engine/mailbox.ts). */
+export const maxLanes = 64;
+
+export interface Lane {
+  readonly lane: number;
+  /** Its images; none where a short batch has fewer images than there are lanes. */
+  readonly batch: Batch;
+}
+
+/** Contiguous parts, as even as can be, the larger ones first. */
+export function cutIntoLanes({ count, images, labels }: Batch, { height, width, channels }: ImageShape, numLanes: number): Lane[] {
+  const pixels = height * width;
+  const start = (lane: number) => Math.floor(count / numLanes) * lane + Math.min(lane, count % numLanes);
+  return Array.from({ length: numLanes }, (_, lane) => {
+    const [from, to] = [start(lane), start(lane + 1)];
+    const part = {
+      count: to - from,
+      images: images.subarray(from * pixels * channels, to * pixels * channels),
+      labels: labels.subarray(from * pixels, to * pixels),
+    };
+    return { lane, batch: part };
+  });
+}
+
+/** Folds the leaves of the one tree over lanes: each node joins the largest power of two of its leaves with the rest. */
+export function foldLanes<T>(leaves: readonly T[], join: (left: T, right: T) => T): T {
+  if (leaves.length === 1) return leaves[0];
+  const half = 2 ** (Math.ceil(Math.log2(leaves.length)) - 1);
+  return join(foldLanes(leaves.slice(0, half), join), foldLanes(leaves.slice(half), join));
+}
+
+/** Adds the right to the left, in place. */
+export function addInto(left: Float32Array, right: Float32Array): Float32Array {
+  for (let i = 0; i < left.length; i++) left[i] += right[i];
+  return left;
+}
+
+/** One step of training with all lanes in this process. */
+export async function stepInLanes(
+  program: Program,
+  batch: Batch,
+  numLanes: number,
+  { step, learningRate }: { step: number; learningRate: number },
+): Promise<StepResult> {
+  const contributions = await program.contribute(cutIntoLanes(batch, program.options.image, numLanes), {
+    ticket: { generation: 0, step },
+    images: batch.count,
+    meet: async parts => {
+      const data = foldLanes(
+        parts.map(part => (part.data as Float32Array).slice()),
+        addInto,
+      );
+      return float32(data, parts[0].shape);
+    },
+  });
+  return program.apply(foldLanes(contributions, addInto), { step, learningRate });
+}
