@@ -416,6 +416,12 @@ test('sources of no known layout are refused with the layouts that there are', a
   expect(await refusal([zip('s.zip', { 'a.txt': '' })], 'chasedb1')).toMatch(/^the sources hold no image of CHASE_DB1: CHASEDB1\.zip/);
 });
 
+test('what an import that was killed left behind goes at the next; that of one at work stays', async () => {
+  writeTree(join(folder, 'out'), { '.set.partial-99999999/images/a.png': 'half', [`.other.partial-${process.pid}/a.png`]: 'at work' });
+  await take([zip('CHASEDB1.zip', await chase([1]))]);
+  expect(readdirSync(join(folder, 'out')).sort()).toEqual([`.other.partial-${process.pid}`, 'set']);
+});
+
 test('a folder that holds something is not written into', async () => {
   writeTree(out, { 'mine.txt': 'mine' });
   await expect(take([zip('CHASEDB1.zip', await chase([1]))])).rejects.toMatchObject({
