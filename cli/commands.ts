@@ -17,6 +17,7 @@ import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Predict from './commands/predict.ts';
+import Reproduce from './commands/reproduce.ts';
 import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
@@ -37,6 +38,7 @@ export const commands = {
   'losses:explain': LossesExplain,
   'losses:value': LossesValue,
   predict: Predict,
+  reproduce: Reproduce,
   setup: Setup,
   train: Train,
 };

@@ -48,9 +48,10 @@ export interface RunRecord {
 
 /** The job with paths that are right when read from `folder`; absolute ones stay. */
 export function withPathsFrom(job: Job, base: string, folder: string): Job {
-  const { path } = job.spec.data;
-  const moved = isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.';
-  return { ...job, spec: { ...job.spec, data: { ...job.spec.data, path: moved } } };
+  const moved = (path: string) => (isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.');
+  const { data } = job.spec;
+  const split = data.split.file === undefined ? data.split : { ...data.split, file: moved(data.split.file) };
+  return { ...job, spec: { ...job.spec, data: { ...data, path: moved(data.path), split } } };
 }
 
 /**
@@ -71,6 +72,12 @@ export function refuseOtherJob(before: RunRecord, job: Job): void {
       );
     }
   }
+}
+
+/** Whether two jobs are the same training, wherever their data lie. */
+export function isSameJob(a: Job, b: Job): boolean {
+  const [first, second] = [a, b].map(({ spec }) => JSON.stringify({ ...spec, data: { ...spec.data, path: '' } }));
+  return first === second;
 }
 
 /** What of the surroundings is not as it was when the run began, so that the bits may not be either. */
