@@ -249,6 +249,14 @@ describe('statistics', () => {
     ]);
   });
 
+  test('take pixels to be ignored for no foreground: a quarter of 255 and a quarter of 128 is a quarter', async () => {
+    const set = join(folder, 'ignored');
+    const mask = Uint8Array.from({ length: 64 }, (_, i) => [255, 128, 0, 0][Math.floor(i / 16)]);
+    writeTree(set, { 'images/a.png': await pngOf(mask, 8, 8), 'masks/a.png': await pngOf(mask, 8, 8) });
+    expect((await dataStatistics(set)).foreground).toMatchObject({ mean: 0.5, pooled: 0.5 });
+    expect((await dataStatistics(set, { ignore: 128 })).foreground).toMatchObject({ mean: 0.25, pooled: 0.25 });
+  });
+
   test('leave out what cannot be read, and say so', async () => {
     writeFileSync(join(folder, 'images/case03.png'), 'broken');
     expect(await dataStatistics(folder)).toMatchObject({ cases: 6, unreadable: 1, formats: { png: 5 } });
