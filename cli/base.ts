@@ -18,5 +18,12 @@ export const setFlag = Flags.string({
   description: 'Overrides a field of the job file, named by its path below `spec`. May be given more than once.',
 });
 
+/** Of commands about data sets, as `data.ignore` of a job. */
+export const ignoreFlag = Flags.integer({
+  min: 1,
+  max: 65_535,
+  description: 'data.ignore of the job: the mask value of pixels that do not count.',
+});
+
 /** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
 export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts') ? 'npx segfleet' : 'segfleet';

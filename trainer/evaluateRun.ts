@@ -53,18 +53,18 @@ export type Part = (typeof parts)[number];
 
 export interface EvaluateRunOptions {
   readonly select: Selection;
+  /** Of the run's own data, `validation` where it is left out. Of another data set, the part that its manifest says. */
   readonly part?: Part;
-  /** Another data set than the run's own, of which all cases are taken. */
+  /** Another data set than the run's own. Without a part, all its cases are taken (those of `training` where there are several parts). */
   readonly data?: string;
 }
 
-export async function evaluateRun(path: string, { select, part = 'validation', data }: EvaluateRunOptions): Promise<RunEvaluation> {
+export async function evaluateRun(path: string, { select, part, data }: EvaluateRunOptions): Promise<RunEvaluation> {
   const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
-    const cases = await findCases(data ?? resolve(path, spec.data.path));
-    const all = Array.from(cases.keys());
-    const indices = data ? all : (await splitOf(spec.data.split, cases, path))[part];
+    const cases = data ? await findCases(data, part) : await findCases(resolve(path, spec.data.path));
+    const indices = data ? Array.from(cases.keys()) : (await splitOf(spec.data.split, cases, path))[part ?? 'validation'];
     if (indices.length === 0) {
       throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);
     }
@@ -82,7 +82,7 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
       select,
       weights: digest,
       data: data ?? spec.data.path,
-      part: data ? 'all' : part,
+      part: part ?? (data ? 'all' : 'validation'),
       scores: evaluation.scores,
       perClass: evaluation.perClass,
       convention: `${where}, probability above 0.5; of several classes the mean over classes; ${emptyMaskRule}`,

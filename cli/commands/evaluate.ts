@@ -15,10 +15,13 @@ export default class Evaluate extends BaseCommand {
     })(),
     part: Flags.option({
       options: ['validation', 'test'] as const,
-      exclusive: ['data'],
-      description: 'Which images that the run did not train on; test: those of data.split.test. [default: validation]',
+      description:
+        'Which images that the run did not train on; test: those of data.split.test. With --data, the part of its manifest. [default: validation]',
     })(),
-    data: Flags.string({ helpValue: 'PATH', description: 'Another data set; all its images are taken.' }),
+    data: Flags.string({
+      helpValue: 'PATH',
+      description: 'Another data set: all its images; where it has several parts, those of --part, else of training.',
+    }),
   };
 
   async run() {

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import DatasetImport from '../../cli/commands/dataset/import.ts';
+import { formats } from '../../trainer/data/importers/catalogue.ts';
 import { writeTree, zipOf } from '../tools/archives.ts';
 import { segfleet } from '../tools/cli.ts';
 import { drive, isic } from '../tools/lookAlikes.ts';
@@ -40,6 +42,10 @@ describe('dataset import', () => {
     expect(refused.stderr).toMatch(/^error: isic: .*ISIC_0000002\.jpg: this is not an image that can be read/);
     expect(readdirSync(join(folder, 'x'))).toEqual(['imported']);
   });
+});
+
+test('dataset import --format knows all layouts of the catalogue', () => {
+  expect([...DatasetImport.flags.format.options!].sort()).toEqual([...formats].sort());
 });
 
 describe('dataset verify', () => {

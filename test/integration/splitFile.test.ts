@@ -36,6 +36,22 @@ test('is what training and evaluation go by, and is recorded by its checksum', a
   expect(cases.map(line => JSON.parse(line.split(',')[0]))).toEqual(split.validation);
 });
 
+test('weights are evaluated on the official test part of a set, where it is asked for', async () => {
+  expect(await train('official')).toMatchObject({ code: 0, stderr: '' });
+  const rows = Array.from(
+    { length: 10 },
+    (_, i) => `case0${i},data/images/case0${i}.png,data/masks/case0${i}.png,${i < 6 ? 'training' : 'test'}`,
+  );
+  writeFileSync(at('parts.csv'), `id,image,mask,part\n${rows.join('\n')}\n`);
+  const evaluate = async (...flags: string[]) => {
+    const { stdout } = await segfleet(['evaluate', at('official'), '--data', at('parts.csv'), ...flags, '--json']);
+    const { part, scores } = JSON.parse(stdout);
+    return [part, scores.images];
+  };
+  expect(await evaluate('--part', 'test')).toEqual(['test', 4]);
+  expect(await evaluate()).toEqual(['all', 6]);
+});
+
 test.each([
   [
     'that was edited',

@@ -3,9 +3,10 @@
  * decoding, in the cache folder of the user. A file that changed, or a cached byte that did, means that the case is decoded anew.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheFolder } from '../engine/library.ts';
+import { partialName, removeAbandoned } from '../storage/files.ts';
 import type { Case } from './cases.ts';
 import { decoderVersion, type Size } from './decode.ts';
 
@@ -101,9 +102,11 @@ export class DecodedCache {
  * @returns whether they were kept
  */
 export async function keepDecoded(key: string, cases: readonly CachedCase[], folder = decodedFolder()): Promise<boolean> {
-  const partial = join(folder, `.${key}.${process.pid}.partial`);
+  const partial = join(folder, partialName(key));
   try {
     await mkdir(folder, { recursive: true });
+    await removeAbandoned(folder);
+    if (!(await hasRoom(folder, bytesOf(cases)))) return false;
     const handle = await open(partial, 'w');
     try {
       const entries: Entry[] = [];
@@ -153,10 +156,18 @@ export class KeptCases {
 
   async keep(cases: readonly CachedCase[]): Promise<void> {
     const key = await this.#key;
-    const bytes = cases.reduce((sum, { image, labels }) => sum + image.length + labels.length, 0);
-    const isWorth = this.#folder !== undefined || bytes >= worthCaching;
+    const isWorth = this.#folder !== undefined || bytesOf(cases) >= worthCaching;
     if (key !== undefined && this.#missing && isWorth) await keepDecoded(key, cases, this.#folder);
   }
+}
+
+const bytesOf = (cases: readonly CachedCase[]) =>
+  cases.reduce((sum, { image, labels, fov }) => sum + image.length + labels.length + (fov?.length ?? 0), 0);
+
+/** A cache that fills the disk harms more than it helps. */
+async function hasRoom(folder: string, bytes: number): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder);
+  return bytes < allowedBytes && bytes < (bavail * bsize) / 2;
 }
 
 async function removeOld(folder: string): Promise<void> {

@@ -9,6 +9,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
+import { partialName, removeAbandoned } from '../storage/files.ts';
 import { type Case, parts } from './cases.ts';
 import { decodeMaskValues, readHeader, type Size } from './decode.ts';
 import { detectFormat, type Format, importers } from './importers/catalogue.ts';
@@ -105,9 +106,10 @@ function refuseSameIds(found: readonly FoundCase[]): void {
 
 /** Fills a folder beside the target and renames it; removes it where that fails. */
 async function intoFolder<T>(out: string, fill: (folder: string) => Promise<T>): Promise<T> {
-  const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
+  const partial = join(dirname(out), partialName(basename(out)));
   try {
     await mkdir(partial, { recursive: true });
+    await removeAbandoned(dirname(out));
     const result = await fill(partial);
     await rename(partial, out);
     return result;

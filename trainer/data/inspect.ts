@@ -11,6 +11,7 @@ export const problems = {
   unreadable: { severity: 'error', meaning: 'not an image, truncated, or of a kind that is not taken' },
   sizeMismatch: { severity: 'error', meaning: 'mask and image differ in size' },
   notBinary: { severity: 'error', meaning: 'values beyond those that the number of classes allows' },
+  emptyFov: { severity: 'error', meaning: 'a field of view with nothing in it' },
   duplicateAcrossSplit: { severity: 'error', meaning: 'the same image on both sides of the split' },
   duplicate: { severity: 'warning', meaning: 'the same image twice' },
   nearDuplicateAcrossSplit: { severity: 'warning', meaning: 'nearly the same image on both sides of the split' },
@@ -83,7 +84,7 @@ export async function inspectCase(found: Case, options: InspectOptions): Promise
   };
   const image = await attempt(found.image, () => inspectImage(found.image));
   const mask = found.mask !== undefined ? await attempt(found.mask, () => inspectMask(found, found.mask!, options, findings)) : undefined;
-  const view = found.fov !== undefined ? await attempt(found.fov, () => decodeMaskValues(found.fov!)) : undefined;
+  const view = found.fov !== undefined ? await attempt(found.fov, () => inspectFov(found, found.fov!, findings)) : undefined;
   for (const [file, size] of [
     [found.mask, mask],
     [found.fov, view],
@@ -126,6 +127,15 @@ async function inspectMask(
     if (pieces > 1) say('severalPieces', `it has ${pieces} connected regions, and the set promises one`);
   }
   return { height, width, sha256, counts, foreground };
+}
+
+async function inspectFov(found: Case, file: string, findings: Finding[]): Promise<Size & { readonly sha256: string }> {
+  const { values, height, width, sha256 } = await decodeMaskValues(file);
+  const nonZero = [...countValues(values).keys()].filter(value => value !== 0);
+  if (nonZero.length === 0) findings.push(finding('emptyFov', found, file, 'nothing of the image lies in the field of view'));
+  if (nonZero.length > 1)
+    findings.push(finding('notBinary', found, file, `besides 0 it has ${nonZero.length} values, and a field of view has one`));
+  return { height, width, sha256 };
 }
 
 /** In ascending order of the values. */

@@ -44,6 +44,8 @@ export interface SplitOptions {
   /** Whether small and large masks are held out in the same proportion. */
   readonly stratify: boolean;
   readonly patch: number;
+  /** Mask value of pixels that do not count. */
+  readonly ignore?: number;
 }
 
 /** One thing that goes to one side as a whole. */
@@ -56,13 +58,13 @@ interface Unit {
 /** Splits the labelled cases of a data set and writes the file. @throws invalidData: a file that cannot be read, by name */
 export async function writeSplit(path: string, file: string, options: SplitOptions): Promise<SplitFile> {
   const cases = await findCases(path);
-  const inspections = await inspectCases(cases, { classes: 2 ** 16, exclusive: false, onePiece: false });
+  const inspections = await inspectCases(cases, { classes: 2 ** 16, exclusive: false, ignore: options.ignore, onePiece: false });
   for (const { findings } of inspections) {
     const error = findings.find(({ severity }) => severity === 'error');
     if (error)
       throw new SegfleetError('invalidData', `${error.sentence}; mend it before the set is split`, { details: { file: error.file } });
   }
-  const units = options.by === 'image' ? wholeUnits(inspections) : await patchUnits(cases, options.patch);
+  const units = options.by === 'image' ? wholeUnits(inspections) : await patchUnits(cases, options);
   const { training, validation } = drawSplit(units, options);
   const split = sign({
     schema: 'segfleet/split/1',
@@ -103,14 +105,19 @@ function wholeUnits(inspections: readonly Inspection[]): Unit[] {
 }
 
 /** Patches side by side; what is left at the right and the bottom is no whole patch and is given up. */
-async function patchUnits(cases: readonly LabelledCase[], side: number): Promise<Unit[]> {
+async function patchUnits(cases: readonly LabelledCase[], { patch: side, ignore }: SplitOptions): Promise<Unit[]> {
   const units: Unit[] = [];
   for (const { id, mask } of cases) {
     const { values, height, width } = await decodeMaskValues(mask);
     for (let top = 0; top + side <= height; top += side) {
       for (let left = 0; left + side <= width; left += side) {
         let foreground = 0;
-        for (let y = top; y < top + side; y++) for (let x = left; x < left + side; x++) if (values[y * width + x] > 0) foreground++;
+        for (let y = top; y < top + side; y++) {
+          for (let x = left; x < left + side; x++) {
+            const value = values[y * width + x];
+            if (value > 0 && value !== ignore) foreground++;
+          }
+        }
         units.push({ entries: [`${id}@${top},${left}`], area: foreground / side ** 2 });
       }
     }

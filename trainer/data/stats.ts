@@ -25,7 +25,7 @@ export interface Statistics {
   readonly formats: Readonly<Record<string, number>>;
   /** Of the image files, without alpha. */
   readonly channels: Readonly<Record<string, number>>;
-  /** Share of the pixels of each mask that are not 0. */
+  /** Share of the pixels of each mask that are neither 0 nor to be ignored. */
   readonly foreground?: Summary & {
     readonly pooled: number;
     readonly histogram: readonly { readonly upTo: number; readonly count: number }[];
@@ -34,10 +34,11 @@ export interface Statistics {
   readonly values: readonly { readonly value: number; readonly pixels: number; readonly share: number; readonly masks: number }[];
 }
 
-export async function dataStatistics(path: string): Promise<Statistics> {
+/** @param ignore mask value of pixels that do not count: they are no foreground */
+export async function dataStatistics(path: string, { ignore }: { ignore?: number } = {}): Promise<Statistics> {
   const cases = await findAllCases(path);
   // Any label is fine here: to judge them is for verify.
-  const inspections = await inspectCases(cases, { classes: 2 ** 16, exclusive: false, onePiece: false });
+  const inspections = await inspectCases(cases, { classes: 2 ** 16, exclusive: false, ignore, onePiece: false });
   const readable = inspections.filter(({ findings }) => findings.every(({ problem }) => problem !== 'unreadable'));
   const images = readable.flatMap(({ image }) => image ?? []);
   const masks = readable.flatMap(({ mask }) => mask ?? []);
@@ -49,7 +50,8 @@ export async function dataStatistics(path: string): Promise<Statistics> {
     }
   }
   const total = [...values.values()].reduce((sum, { pixels }) => sum + pixels, 0);
-  const pooled = (total - (values.get(0)?.pixels ?? 0)) / total;
+  const pixelsOf = (value: number | undefined) => (value === undefined ? 0 : (values.get(value)?.pixels ?? 0));
+  const pooled = (total - pixelsOf(0) - pixelsOf(ignore)) / total;
   return {
     cases: cases.length,
     labelled: cases.filter(({ mask }) => mask).length,

@@ -8,7 +8,7 @@ import { findAllCases } from './cases.ts';
 import { nearPairs } from './duplicates.ts';
 import type { ImportRecord } from './import.ts';
 import { type Finding, finding, type Inspection, inspectCases } from './inspect.ts';
-import { readSplit } from './splitFile.ts';
+import { readSplit, type SplitFile } from './splitFile.ts';
 
 export interface Verification {
   readonly cases: number;
@@ -28,7 +28,9 @@ export interface VerifyOptions {
 
 export async function verifyDataSet(path: string, { classes, exclusive, ignore, split }: VerifyOptions): Promise<Verification> {
   const cases = await findAllCases(path);
-  const sides = split ? sidesOf(await readSplit(split)) : undefined;
+  const read = split ? await readSplit(split) : undefined;
+  // By patch every image is on both sides, which the file itself says.
+  const sides = read?.by === 'image' ? sidesOf(read) : undefined;
   const onePiece = (await readImportRecord(path))?.onePiece ?? false;
   const inspections = await inspectCases(cases, { classes, exclusive, ignore, onePiece });
   const side = ({ found }: Inspection) => (sides ? sides.get(found.id) : found.part);
@@ -43,12 +45,8 @@ export async function readImportRecord(path: string): Promise<ImportRecord | und
   return text === undefined ? undefined : JSON.parse(text);
 }
 
-function sidesOf({ training, validation }: { training: readonly string[]; validation: readonly string[] }): Map<string, string> {
-  const id = (entry: string) => entry.replace(/@\d+,\d+$/, '');
-  return new Map([
-    ...training.map(entry => [id(entry), 'training'] as const),
-    ...validation.map(entry => [id(entry), 'validation'] as const),
-  ]);
+function sidesOf({ training, validation }: SplitFile): Map<string, string> {
+  return new Map([...training.map(id => [id, 'training'] as const), ...validation.map(id => [id, 'validation'] as const)]);
 }
 
 function findDuplicates(all: readonly Inspection[], side: (one: Inspection) => string | undefined): Finding[] {

@@ -5,12 +5,13 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { SegfleetError } from '../errors.ts';
+import { removeAbandoned } from '../storage/files.ts';
 
 // Loaded in this order: the second needs symbols of the first.
 export const libraryFiles = ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2'] as const;
@@ -187,14 +188,6 @@ export async function fetchLibrary(log: (line: string) => void, env: Environment
     await rm(partial, { recursive: true, force: true });
   }
   return target;
-}
-
-/** Folders that a killed fetch left behind. */
-async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const owner = /\.partial-(\d+)$/.exec(name)?.[1];
-    if (owner && !existsSync(`/proc/${owner}`)) await rm(join(folder, name), { recursive: true, force: true });
-  }
 }
 
 const requirementsOf = (folder: string) => join(folder, 'requirements.txt');

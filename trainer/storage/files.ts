@@ -1,7 +1,8 @@
 /**
  * Files that are either as they were or as they should be, whatever happens in between.
  */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromSystemError } from '../errors.ts';
 
@@ -33,5 +34,16 @@ async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** What a file or folder is called until it is complete. */
+export const partialName = (name: string): string => `.${name}.partial-${process.pid}`;
+
+/** Removes what processes that are gone have left incomplete in a folder. */
+export async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const owner = /\.partial-(\d+)$/.exec(name)?.[1];
+    if (owner && !existsSync(`/proc/${owner}`)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }

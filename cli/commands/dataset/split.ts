@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../../trainer/errors.ts';
-import { BaseCommand } from '../../base.ts';
+import { BaseCommand, ignoreFlag } from '../../base.ts';
 
 export default class DatasetSplit extends BaseCommand {
   static override summary = 'Split a data set into training and validation, and write that down.';
@@ -22,6 +22,7 @@ export default class DatasetSplit extends BaseCommand {
     })(),
     patch: Flags.integer({ default: 64, min: 8, max: 4096, description: 'Side of the patches in pixels, with --by patch.' }),
     stratify: Flags.boolean({ default: true, allowNo: true, description: 'Hold out small and large masks in the same proportion.' }),
+    ignore: ignoreFlag,
     out: Flags.string({ description: 'The file to write. [default: split.json in the folder of the data set]' }),
   };
 

@@ -1,15 +1,16 @@
 import { Args } from '@oclif/core';
-import { BaseCommand } from '../../base.ts';
+import { BaseCommand, ignoreFlag } from '../../base.ts';
 
 export default class DatasetStats extends BaseCommand {
   static override summary = 'Count a data set: cases, sizes, channels, foreground, values of the masks.';
   static override args = { path: Args.string({ required: true, description: 'The data set: a folder or a manifest.' }) };
+  static override flags = { ignore: ignoreFlag };
 
   async run() {
-    const { args } = await this.parse(DatasetStats);
+    const { args, flags } = await this.parse(DatasetStats);
     const { dataStatistics } = await import('../../../trainer/data/stats.ts');
     const { percent, progressBar, table } = await import('../../render/text.ts');
-    const found = await dataStatistics(args.path);
+    const found = await dataStatistics(args.path, flags);
     const listed = (counts: Readonly<Record<string, number>>) =>
       Object.entries(counts)
         .map(([name, count]) => `${name}: ${count}`)

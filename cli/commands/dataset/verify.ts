@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../../trainer/errors.ts';
-import { BaseCommand } from '../../base.ts';
+import { BaseCommand, ignoreFlag } from '../../base.ts';
 
 /** Of each kind, in text; JSON has all. */
 const shown = 10;
@@ -24,7 +24,7 @@ The sides are those of --split, else the parts of the manifest.`;
       description: 'data.classes of the job: 1 for binary masks, else values are labels.',
     }),
     exclusive: Flags.boolean({ description: 'data.exclusive of the job: each pixel has exactly one class, class 0 the background.' }),
-    ignore: Flags.integer({ min: 1, max: 65_535, description: 'data.ignore of the job: the mask value of pixels that do not count.' }),
+    ignore: ignoreFlag,
     split: Flags.string({ helpValue: 'FILE', description: 'A split file.' }),
   };
 

@@ -409,11 +409,35 @@ describe('files that are not what they seem', () => {
   });
 });
 
+describe('nothing is written outside of the target', () => {
+  test.each(['../evil', '/evil', 'a/../../evil'])('by an archive with %s', async prefix => {
+    const files = { [`${prefix}/images/a.jpg`]: await jpegOf('a'), [`${prefix}/masks/a.png`]: await grey(maskOf('a')) };
+    const before = readdirSync(folder);
+    expect(await refusal([zip('s.zip', files)])).toContain('evil/images/a.jpg');
+    expect(readdirSync(folder)).toEqual([...before, 'out', 's.zip'].filter(name => name !== 'out').sort());
+  });
+
+  test.each(['..', '.', '...', '-rf', '$(touch evil)', 'a;b'])('by a file named %s', async stem => {
+    const files = { [`images/${stem}.jpg`]: await jpegOf('a'), [`masks/${stem}.png`]: await grey(maskOf('a')) };
+    await take([zip('s.zip', files)]);
+    expect(readdirSync(join(out, 'images'))).toEqual([`${stem}.jpg`]);
+    expect(readdirSync(out).sort()).toEqual(['images', 'import.json', 'manifest.csv', 'masks']);
+    expect(readdirSync(folder).sort()).toEqual(['out', 's.zip']);
+    expect((await findCases(out)).map(({ id }) => id)).toEqual([stem]);
+  });
+});
+
 test('sources of no known layout are refused with the layouts that there are', async () => {
   expect(await refusal([zip('s.zip', { 'holiday/beach.jpg': await jpegOf('a') })])).toMatch(
     /^the 1 files of the sources have none of the layouts that are known \(nnunet: dataset\.json.*drive: .*isic2018: .*folder: /,
   );
   expect(await refusal([zip('s.zip', { 'a.txt': '' })], 'chasedb1')).toMatch(/^the sources hold no image of CHASE_DB1: CHASEDB1\.zip/);
+});
+
+test('what an import that was killed left behind goes at the next; that of one at work stays', async () => {
+  writeTree(join(folder, 'out'), { '.set.partial-99999999/images/a.png': 'half', [`.other.partial-${process.pid}/a.png`]: 'at work' });
+  await take([zip('CHASEDB1.zip', await chase([1]))]);
+  expect(readdirSync(join(folder, 'out')).sort()).toEqual([`.other.partial-${process.pid}`, 'set']);
 });
 
 test('a folder that holds something is not written into', async () => {

@@ -85,9 +85,29 @@ describe('verifying', () => {
     expect((await verify({ classes: 2, ignore: 3 })).findings).toEqual([]);
   });
 
-  test('names fields of view of another size', async () => {
-    put('fov/case02.png', await pngOf(new Uint8Array(64), 8, 8));
-    expect((await verify()).findings).toMatchObject([{ problem: 'sizeMismatch', file: join(folder, 'fov/case02.png') }]);
+  test.each([
+    ['of another size', 'sizeMismatch', () => pngOf(new Uint8Array(64).fill(255), 8, 8)],
+    ['with nothing in them', 'emptyFov', () => pngOf(new Uint8Array(1024), 32, 32)],
+    [
+      'of several values',
+      'notBinary',
+      () =>
+        pngOf(
+          Uint8Array.from({ length: 1024 }, (_, i) => i % 3),
+          32,
+          32,
+        ),
+    ],
+  ])('names fields of view %s', async (_, problem, make) => {
+    put('fov/case02.png', await make());
+    expect((await verify()).findings).toMatchObject([{ problem, severity: 'error', file: join(folder, 'fov/case02.png') }]);
+  });
+
+  test('by a split of patches looks for duplicates without sides', async () => {
+    const file = join(folder, 'split.json');
+    await writeSplit(folder, file, { share: 0.3, by: 'patch', stratify: false, patch: 16, seed: 1 });
+    put('images/case02.png', original('images/case00.png'));
+    expect((await verify({ split: file })).findings).toMatchObject([{ problem: 'duplicate' }]);
   });
 
   test('names masks in several pieces where the import says that each is one', async () => {
@@ -227,6 +247,14 @@ describe('statistics', () => {
       { upTo: 0.3, count: 1 },
       { upTo: 0.5, count: 1 },
     ]);
+  });
+
+  test('take pixels to be ignored for no foreground: a quarter of 255 and a quarter of 128 is a quarter', async () => {
+    const set = join(folder, 'ignored');
+    const mask = Uint8Array.from({ length: 64 }, (_, i) => [255, 128, 0, 0][Math.floor(i / 16)]);
+    writeTree(set, { 'images/a.png': await pngOf(mask, 8, 8), 'masks/a.png': await pngOf(mask, 8, 8) });
+    expect((await dataStatistics(set)).foreground).toMatchObject({ mean: 0.5, pooled: 0.5 });
+    expect((await dataStatistics(set, { ignore: 128 })).foreground).toMatchObject({ mean: 0.25, pooled: 0.25 });
   });
 
   test('leave out what cannot be read, and say so', async () => {

@@ -52,7 +52,7 @@ async function* readEntries(path: string, zip: ZipFile): AsyncGenerator<Entry> {
 }
 
 function refuseSpecial(path: string, entry: Entry): void {
-  const madeOnUnix = entry.versionMadeBy >>> 8 === 3;
+  const madeOnUnix = [3, 19].includes(entry.versionMadeBy >>> 8); // 19: macOS
   const type = (entry.externalFileAttributes >>> 16) & fileTypeMask;
   if (madeOnUnix && type !== 0 && type !== regularFile) {
     throw invalidMember(path, entry.fileName, 'this is a link or a special file, not a file; put the file itself into the archive');
