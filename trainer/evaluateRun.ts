@@ -17,7 +17,7 @@ import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
-import { inputSizeOf } from './spec.ts';
+import { inputSizeOf, type Job } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { RunFolder, Selection } from './storage/runFolder.ts';
 import { storedShapeOf } from './train.ts';
@@ -112,16 +112,16 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
       },
       reliability: {
         title: `${job.metadata.name}: reliability of probabilities`,
-        x: 'predicted probability of foreground',
-        y: 'share of foreground',
-        series: [...reliabilitySeries(job.spec.loss.name, result.reliability), { name: 'calibrated', points: diagonal }],
+        x: 'predicted probability',
+        y: 'observed share',
+        series: [...reliabilitySeries(job, result.reliability), { name: 'calibrated', points: diagonal }],
         legend: 'top-left' as const,
       },
     };
     for (const [name, chart] of Object.entries(charts)) {
       await writeAtomically(join(out, `${name}.svg`), renderChart({ ...chart, ...square }));
     }
-    await writeOverlays(join(out, 'overlays'), { program, store, evaluation });
+    await writeOverlays(join(out, 'overlays'), { program, store, evaluation, batch: spec.training.batch });
     return result;
   } finally {
     await program.close();
@@ -134,9 +134,9 @@ const diagonal: readonly (readonly [number, number])[] = [
 ];
 
 /** @param classes points of each class */
-function reliabilitySeries(name: string, classes: RunEvaluation['reliability']): Series[] {
+function reliabilitySeries({ spec }: Job, classes: RunEvaluation['reliability']): Series[] {
   return classes.map((points, c) => ({
-    name: classes.length === 1 ? name : `${name}, class ${c}`,
+    name: classes.length === 1 ? spec.loss.name : `${spec.loss.name}, label ${spec.data.exclusive ? c : c + 1}`,
     points: points.map(({ probability, frequency }) => [probability, frequency] as const),
   }));
 }

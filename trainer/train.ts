@@ -257,7 +257,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     const bestEpoch = position.scores.indexOf(Math.max(...position.scores)) + 1;
     await program.assign((await readSafetensors(folder.weights('best'))).tensors);
     const best = await evaluate(program, store, split.validation, { batch: batchSize });
-    await writeRunReport(folder, job.metadata.name, log.epochs, { program, store, evaluation: best });
+    await writeRunReport(folder, job.metadata.name, log.epochs, { program, store, evaluation: best, batch: batchSize });
     const stoppedEarly = position.epoch <= epochs;
     const logShare = spec.loss.name === 'adaptiveLog' ? position.logShareTotal / position.step : undefined;
     const [digest, bestDigest] = await Promise.all((['last', 'best'] as const).map(selection => digestOf(folder.weights(selection))));

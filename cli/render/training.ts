@@ -103,13 +103,11 @@ export class TrainingView {
     return `epoch ${epoch}/${this.#start!.epochs}  loss ${number(loss)}${log}  validation loss ${number(validation.loss)}  Jaccard ${number(validation.pooled.jaccard)}  ${number(imagesPerSecond, 1)} images/s  ${duration(seconds)}${isBest ? '  best' : ''}`;
   }
 
-  #ending({ folder, best, bestEpoch, stoppedEarly, logShare, seconds, weightsDigest }: DoneEvent): string {
+  #ending({ folder, best, bestEpoch, stoppedEarly, steps, logShare, seconds, weightsDigest }: DoneEvent): string {
     const { program } = this.#options;
     return [
       '',
-      ...(stoppedEarly
-        ? [`stopped early after epoch ${this.#epochs.at(-1)?.epoch ?? bestEpoch}: the validation Jaccard rose no more`]
-        : []),
+      ...(stoppedEarly ? [`stopped early after epoch ${steps / this.#start!.stepsPerEpoch}: the validation Jaccard rose no more`] : []),
       `best epoch ${bestEpoch}: validation Jaccard ${number(best.pooled.jaccard)} (pooled), ${number(best.perImage.jaccard)} (mean per image), Dice ${number(best.pooled.dice)}, AUC ${number(best.auc.auc)}`,
       ...(logShare === undefined ? [] : [`${percent(logShare)} of all steps were in the logarithmic branch`]),
       `${duration(seconds)}; weights digest ${weightsDigest}`,

@@ -133,43 +133,34 @@ function drawGeometry(spec: AugmentationSpec, window: Window, key: SampleKey): G
   return moves ? { matrix, displacement } : undefined;
 }
 
-/** A smooth field of displacements: a cubic B-spline over random points, so none is larger than the largest of them. */
-class Displacement {
-  readonly #size: Size;
-  readonly #numColumns: number;
-  /** Right and down, at each point. */
-  readonly #points: Float64Array;
-  readonly #rows: SplineAxis;
-  readonly #columns: SplineAxis;
+/** Writes the displacements of one row of pixels, to the right and down. */
+type Displacement = (y: number, right: Float64Array, down: Float64Array) => void;
 
-  constructor(size: Size, spacing: number, draw: () => number) {
-    this.#size = size;
-    this.#rows = splineAxis(size.height, spacing);
-    this.#columns = splineAxis(size.width, spacing);
-    this.#numColumns = this.#columns.numPoints;
-    this.#points = Float64Array.from({ length: 2 * this.#rows.numPoints * this.#numColumns }, draw);
-  }
-
-  /** Displacements of all pixels of one row: `right` and `down` are filled. */
-  row(y: number, right: Float64Array, down: Float64Array): void {
-    const between = new Float64Array(2 * this.#numColumns);
-    const { cells, weights } = this.#rows;
+/** A smooth field: a cubic B-spline over random points, so that no displacement is larger than the largest of theirs. */
+function smoothField(size: Size, spacing: number, draw: () => number): Displacement {
+  const rows = splineAxis(size.height, spacing);
+  const columns = splineAxis(size.width, spacing);
+  /** [rows, columns, 2] */
+  const points = Float64Array.from({ length: rows.numPoints * columns.numPoints * 2 }, draw);
+  const between = new Float64Array(columns.numPoints * 2);
+  return (y, right, down) => {
+    between.fill(0);
     for (let k = 0; k < 4; k++) {
-      const weight = weights[4 * y + k];
-      const from = 2 * (cells[y] + k) * this.#numColumns;
-      for (let i = 0; i < between.length; i++) between[i] += weight * this.#points[from + i];
+      const weight = rows.weights[4 * y + k];
+      const from = (rows.cells[y] + k) * between.length;
+      for (let i = 0; i < between.length; i++) between[i] += weight * points[from + i];
     }
-    const columns = this.#columns;
-    for (let x = 0; x < this.#size.width; x++) {
+    for (let x = 0; x < size.width; x++) {
       right[x] = 0;
       down[x] = 0;
       for (let k = 0; k < 4; k++) {
+        const weight = columns.weights[4 * x + k];
         const at = 2 * (columns.cells[x] + k);
-        right[x] += columns.weights[4 * x + k] * between[at];
-        down[x] += columns.weights[4 * x + k] * between[at + 1];
+        right[x] += weight * between[at];
+        down[x] += weight * between[at + 1];
       }
     }
-  }
+  };
 }
 
 interface SplineAxis {
@@ -197,7 +188,7 @@ function splineAxis(length: number, spacing: number): SplineAxis {
 
 function drawDisplacement(spec: NonNullable<AugmentationSpec['elastic']>, size: Size, draw: () => number): Displacement | undefined {
   if (draw() >= spec.probability) return undefined;
-  return new Displacement(size, spec.spacing, () => (2 * draw() - 1) * spec.pixels);
+  return smoothField(size, spec.spacing, () => (2 * draw() - 1) * spec.pixels);
 }
 
 /** Images are interpolated bilinearly, labels taken from the nearest pixel. */
@@ -208,7 +199,7 @@ function warp(target: Target, source: Labelled, window: Window, channels: number
   const [a, b, c, d] = matrix;
   const [middleX, middleY] = [(width - 1) / 2, (height - 1) / 2];
   for (let y = 0; y < height; y++) {
-    if (displacement) displacement.row(y, xs, ys);
+    if (displacement) displacement(y, xs, ys);
     for (let x = 0; x < width; x++) {
       const right = x - middleX + (displacement ? xs[x] : 0);
       const down = y - middleY + (displacement ? ys[x] : 0);

@@ -40,6 +40,8 @@ export interface Examined {
   readonly program: Program;
   readonly store: CaseStore;
   readonly evaluation: Evaluation;
+  /** Windows predicted at once. */
+  readonly batch: number;
 }
 
 export async function writeRunReport(folder: RunFolder, name: string, epochs: readonly EpochEvent[], examined: Examined): Promise<void> {
@@ -69,12 +71,12 @@ export function typicalCases(cases: readonly CaseResult[]): Record<'best' | 'med
 }
 
 /** @returns the files written */
-export async function writeOverlays(folder: string, { program, store, evaluation }: Examined): Promise<string[]> {
+export async function writeOverlays(folder: string, { program, store, evaluation, batch }: Examined): Promise<string[]> {
   const { classes, exclusive, image } = program.options;
   const files: string[] = [];
   const kinds = Object.entries(typicalCases(evaluation.cases));
   const cases = store.read(kinds.map(([, { index }]) => index));
-  for await (const { source, logits } of segment(program, cases, { batch: 1 })) {
+  for await (const { source, logits } of segment(program, cases, { batch })) {
     const predicted = predictedLabels(logits, classes, exclusive);
     const png = await renderOverlay(source.image, predicted, source.labels, { ...source.size, channels: image.channels });
     const file = join(folder, `${kinds[files.length][0]}.png`);
