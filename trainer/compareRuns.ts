@@ -1,17 +1,15 @@
 /**
- * `segfleet compare`: whether one run segments the same validation images better than another, image by image. Runs that were not
+ * `segfleet compare`: whether one run segments the same held-out images better than another, image by image. Runs that were not
  * evaluated yet are evaluated first.
  */
 import { SegfleetError } from './errors.ts';
-import { type CaseScores, evaluationOf, readCases } from './evaluateRun.ts';
+import { type CaseScores, evaluationOf, type PartOfRun, readCases } from './evaluateRun.ts';
 import { type MetricInfo, type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
-import type { Selection } from './storage/runFolder.ts';
 import { describeLoss } from './train.ts';
 
-export interface CompareOptions {
-  readonly select: Selection;
+export interface CompareOptions extends PartOfRun {
   /** Columns of cases.csv that are metrics. */
   readonly metrics: readonly string[];
 }
@@ -42,8 +40,7 @@ export interface PairComparison {
   readonly better: string | null;
 }
 
-export interface RunComparison {
-  readonly select: Selection;
+export interface RunComparison extends PartOfRun {
   readonly images: number;
   readonly runs: readonly ComparedRun[];
   readonly comparisons: readonly PairComparison[];
@@ -72,13 +69,13 @@ interface ScoredRun extends CaseScores {
 }
 
 /** @throws usage where fewer than two runs are named or a metric is unknown, conflict where runs cannot be compared, and why */
-export async function compareRuns(paths: readonly string[], { select, metrics }: CompareOptions): Promise<RunComparison> {
+export async function compareRuns(paths: readonly string[], { select, part, metrics }: CompareOptions): Promise<RunComparison> {
   if (paths.length < 2) throw new SegfleetError('usage', `compare needs at least two run folders, and ${paths.length} is given`);
   const twice = paths.find((path, i) => paths.indexOf(path) < i);
   if (twice) throw new SegfleetError('usage', `${twice} is named twice; compare different runs`);
   const runs: ScoredRun[] = [];
   for (const path of paths) {
-    const run = await scoredRun(path, select);
+    const run = await scoredRun(path, { select, part });
     refuseOtherCases(runs[0] ?? run, run);
     runs.push(run);
   }
@@ -95,6 +92,7 @@ export async function compareRuns(paths: readonly string[], { select, metrics }:
   const adjusted = holm(pairs.map(({ pValue }) => pValue));
   return {
     select,
+    part,
     images: runs[0].ids.length,
     runs: runs.map(({ path, loss, model, values }) => ({
       run: path,
@@ -138,9 +136,7 @@ function refuseOtherCases(reference: ScoredRun, run: ScoredRun): void {
   const known = new Set(reference.ids);
   const strange = run.ids.find(id => !known.has(id)) ?? reference.ids.find(id => !run.ids.includes(id));
   if (strange !== undefined) {
-    throw refuse(
-      `they were validated on different images (${strange} is only in one of them); train both with the same data.path and data.split`,
-    );
+    throw refuse(`they held out different images (${strange} is only in one of them); train both with the same data.path and data.split`);
   }
   if (reference.dataDigest === undefined || reference.dataDigest !== run.dataDigest) {
     throw refuse('run.json records another data digest, so images or masks differ; train both on the same files');
@@ -155,11 +151,11 @@ function refuseOtherCases(reference: ScoredRun, run: ScoredRun): void {
   }
 }
 
-async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
-  const run = await readRun(path, select);
+async function scoredRun(path: string, which: PartOfRun): Promise<ScoredRun> {
+  const run = await readRun(path, which.select);
   const { folder, job, record } = run;
-  const { convention } = await evaluationOf(path, run, select);
-  const { ids, values } = await readCases(folder, select);
+  const { convention } = await evaluationOf(path, run, which);
+  const { ids, values } = await readCases(folder, which);
   const { data, loss, model } = job.spec;
   return {
     path,

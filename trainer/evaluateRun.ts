@@ -39,14 +39,6 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly folder: string;
 }
 
-/** What `evaluate` left beside a run about these weights; evaluates them where it has not, or where it was of others. */
-export async function evaluationOf(path: string, { folder, digest }: StoredRun, select: Selection): Promise<RunEvaluation> {
-  const stored = await readFile(join(folder.evaluation(select), 'scores.json'), 'utf8')
-    .then(text => JSON.parse(text) as RunEvaluation)
-    .catch(() => undefined);
-  return stored?.weights === digest ? stored : evaluateRun(path, { select });
-}
-
 /** Which of the cases that a run did not train on. */
 export const parts = ['validation', 'test'] as const;
 export type Part = (typeof parts)[number];
@@ -57,6 +49,22 @@ export interface EvaluateRunOptions {
   readonly part?: Part;
   /** Another data set than the run's own. Without a part, all its cases are taken (those of `training` where there are several parts). */
   readonly data?: string;
+}
+
+export interface PartOfRun {
+  readonly select: Selection;
+  readonly part: Part;
+}
+
+const evaluationFolder = (folder: RunFolder, { select, part }: PartOfRun): string =>
+  part === 'test' ? join(folder.evaluation(select), part) : folder.evaluation(select);
+
+/** What `evaluate` left beside a run about these weights; evaluates them where it has not, or where it was of others. */
+export async function evaluationOf(path: string, { folder, digest }: StoredRun, which: PartOfRun): Promise<RunEvaluation> {
+  const stored = await readFile(join(evaluationFolder(folder, which), 'scores.json'), 'utf8')
+    .then(text => JSON.parse(text) as RunEvaluation)
+    .catch(() => undefined);
+  return stored?.weights === digest ? stored : evaluateRun(path, which);
 }
 
 export async function evaluateRun(path: string, { select, part, data }: EvaluateRunOptions): Promise<RunEvaluation> {
@@ -74,7 +82,7 @@ export async function evaluateRun(path: string, { select, part, data }: Evaluate
     const onImage = (seen: DecodedCase, logits: Float32Array) => measurements.add(logits, labelsInside(seen), seen.size);
     const evaluation = await evaluate(program, store, indices, { batch, onImage });
 
-    const out = join(folder.evaluation(select), data ? 'other-data' : part === 'test' ? 'test' : '');
+    const out = data ? join(folder.evaluation(select), 'other-data') : evaluationFolder(folder, { select, part: part ?? 'validation' });
     const { height, width } = inputSizeOf(spec.data);
     const where = `${spec.data.patches ? `at native size by windows of ${width}x${height}` : `at ${width}x${height}`} (width x height)${cases.some(({ fov }) => fov) ? ', inside the field of view' : ''}`;
     const result: RunEvaluation = {
@@ -151,8 +159,8 @@ export interface CaseScores {
   readonly values: ReadonlyMap<string, readonly number[]>;
 }
 
-export async function readCases(folder: RunFolder, select: Selection): Promise<CaseScores> {
-  const file = join(folder.evaluation(select), 'cases.csv');
+export async function readCases(folder: RunFolder, which: PartOfRun): Promise<CaseScores> {
+  const file = join(evaluationFolder(folder, which), 'cases.csv');
   try {
     // Ids are written as JSON.
     const rows: Record<string, string>[] = parse(await readFile(file, 'utf8'), { columns: true, escape: '\\' });

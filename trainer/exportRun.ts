@@ -71,8 +71,9 @@ export async function exportRun(path: string, { format, select, out }: ExportOpt
     }
     case 'card': {
       const { renderCard } = await import('./export/card.ts');
-      const evaluation = await evaluationOf(path, run, select);
-      await write(target, renderCard({ run, evaluation, cases: await readCases(folder, select), description }));
+      const which = { select, part: run.record.data.test > 0 ? 'test' : 'validation' } as const;
+      const evaluation = await evaluationOf(path, run, which);
+      await write(target, renderCard({ run, evaluation, cases: await readCases(folder, which), description }));
       break;
     }
     default:

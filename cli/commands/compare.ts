@@ -20,6 +20,11 @@ A run is called better only where the bootstrap interval of the difference exclu
       helpValue: 'NAME',
       description: 'A column of cases.csv. May be given more than once; each adds tests to correct for.',
     }),
+    part: Flags.option({
+      options: ['validation', 'test'] as const,
+      default: 'validation' as const,
+      description: 'Which images that the runs did not train on; test: those of data.split.test.',
+    })(),
     select: Flags.option({
       options: ['best', 'last'] as const,
       default: 'best' as const,
@@ -31,7 +36,7 @@ A run is called better only where the bootstrap interval of the difference exclu
     const { argv, flags } = await this.parse(Compare);
     const { compareRuns } = await import('../../trainer/compareRuns.ts');
     const { renderComparison } = await import('../render/comparison.ts');
-    const comparison = await compareRuns(argv as string[], { select: flags.select, metrics: flags.metric });
+    const comparison = await compareRuns(argv as string[], { select: flags.select, part: flags.part, metrics: flags.metric });
     this.log(renderComparison(comparison));
     return comparison;
   }

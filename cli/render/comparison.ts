@@ -4,7 +4,7 @@
 import { level, type RunComparison, smallestPValue } from '../../trainer/compareRuns.ts';
 import { number, table } from './text.ts';
 
-export function renderComparison({ select, images, runs, comparisons, conventions, method }: RunComparison): string {
+export function renderComparison({ select, part, images, runs, comparisons, conventions, method }: RunComparison): string {
   const metrics = Object.keys(runs[0].means);
   const means = runs.map(({ run, loss, model, means }) => [run, model, loss, ...metrics.map(metric => number(means[metric]))]);
   const pairs = comparisons.map(({ metric, first, second, difference, interval, pValue, adjustedP, images, better }) => [
@@ -19,7 +19,7 @@ export function renderComparison({ select, images, runs, comparisons, convention
   ]);
   const fewest = Math.min(...comparisons.map(row => row.images));
   return [
-    `${images} validation images, ${select} epoch; mean per image`,
+    `${images} ${part} images, ${select} epoch; mean per image`,
     table(['run', 'model', 'loss', ...metrics], means),
     table(['', 'difference of', 'mean', '95 % interval', 'p', 'adjusted p', 'images', 'better'], pairs),
     ...(smallestPValue(fewest) >= level

@@ -18,7 +18,7 @@ const folder = mkdtempSync(join(tmpdir(), 'segfleet-compare-'));
 const at = (...parts: string[]) => join(folder, ...parts);
 const [first, second] = [at('dice'), at('focal')];
 const table = (run: string) => join(run, 'evaluation', 'best', 'cases.csv');
-const options = { select: 'best', metrics: ['jaccard'] } as const;
+const options = { select: 'best', part: 'validation', metrics: ['jaccard'] } as const;
 
 async function trainInto(out: string, ...settings: string[]): Promise<void> {
   const events = train({ ...readJob(at('job.yaml'), ['training.epochs=1', ...settings]), out });
@@ -56,7 +56,7 @@ function score(...images: readonly (readonly [number | undefined, number | undef
 
 describe('runs that were not evaluated', () => {
   test('are evaluated first, and not again until their weights change', async () => {
-    const { runs, images } = await compareRuns([first, second], { select: 'best', metrics: ['jaccard', 'recall'] });
+    const { runs, images } = await compareRuns([first, second], { ...options, metrics: ['jaccard', 'recall'] });
     expect(images).toBe(2);
     expect(runs.map(({ loss }) => loss)).toEqual(['dice', 'focal']);
     const scores = JSON.parse(readFileSync(join(first, 'evaluation', 'best', 'scores.json'), 'utf8'));
@@ -107,7 +107,7 @@ describe('the comparison', () => {
     ] as const) {
       writeFileSync(table(run), `id,hd95,penalised\n${Array.from({ length: 8 }, (_, k) => `"${k}",${k + add},false`).join('\n')}\n`);
     }
-    const { comparisons } = await compareRuns([first, second], { select: 'best', metrics: ['hd95'] });
+    const { comparisons } = await compareRuns([first, second], { ...options, metrics: ['hd95'] });
     expect(comparisons[0]).toMatchObject({ difference: 1, interval: { low: 1, high: 1 }, better: second });
   });
 
@@ -159,9 +159,17 @@ describe('the comparison', () => {
   });
 });
 
+test('the test part is compared where there is one, beside the validation part', async () => {
+  const runs = [at('tested dice'), at('tested focal')];
+  for (const [i, loss] of ['dice', 'focal'].entries()) await trainInto(runs[i], `loss.name=${loss}`, 'data.split.test=3');
+  const { stdout } = await segfleet(['compare', ...runs, '--part', 'test', '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({ part: 'test', images: 3, comparisons: [{ images: 3 }, { images: 3 }] });
+  expect(await compareRuns(runs, options)).toMatchObject({ part: 'validation', images: 2 });
+});
+
 describe('what cannot be compared is refused', () => {
   const refusal = async (runs: string[], metrics: string[] = ['jaccard']): Promise<{ code: string; sentence: string }> => {
-    const error = await compareRuns(runs, { select: 'best', metrics }).then(
+    const error = await compareRuns(runs, { ...options, metrics }).then(
       () => undefined,
       caught => caught,
     );
@@ -176,11 +184,7 @@ describe('what cannot be compared is refused', () => {
   });
 
   test.each([
-    [
-      'split',
-      'data.split.seed=1',
-      /^F\/dice and F\/other split cannot be compared: they were validated on different images \(case0\d is only/,
-    ],
+    ['split', 'data.split.seed=1', /^F\/dice and F\/other split cannot be compared: they held out different images \(case0\d is only/],
     ['files', 'data.path=other data', /run.json records another data digest/],
     ['size', 'data.size.width=32', /they are scored by different rules \("at 16x16 .*" and "at 32x16 /],
     ['classes', 'data.classes=2', /their classes differ \(1 and 2\)/],
@@ -199,6 +203,12 @@ describe('what cannot be compared is refused', () => {
     });
     expect(await refusal([first])).toEqual({ code: 'usage', sentence: 'compare needs at least two run folders, and 1 is given' });
     expect(await refusal([first, second, first])).toEqual({ code: 'usage', sentence: 'F/dice is named twice; compare different runs' });
+  });
+
+  test('a test part that there is none of', async () => {
+    const { code, stderr } = await segfleet(['compare', first, second, '--part', 'test']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('held no cases out for a test');
   });
 
   test('a table that was cut', async () => {

@@ -8,6 +8,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { specToShow } from '../../trainer/export/description.ts';
 import { decodeSafetensors } from '../../trainer/storage/safetensors.ts';
 import { segfleet } from '../tools/cli.ts';
 import { channelsFirst, largestDifference } from '../tools/exported.ts';
@@ -102,7 +103,8 @@ test('the card has data, digests, job, scores with their rules, and limits', asy
     record.data.digest,
     record.data.split,
     record.weights.bestDigest,
-    'data: 10 cases, 8 for training, 2 for validation',
+    'data: 10 cases, 8 for training, 2 for validation, 0 for the test',
+    'On the 2 validation images.',
     `best epoch (${record.best.epoch} of 2)`,
     `| Jaccard | pooled | ${scores.pooled.jaccard.toFixed(4)} | higher |`,
     `| Jaccard | mean per image | ${scores.perImage.jaccard.toFixed(4)} | higher |`,
@@ -123,7 +125,17 @@ test('the card has data, digests, job, scores with their rules, and limits', asy
     'model-index': [{ name: 'small', results: [{ metrics: [{ type: 'jaccard', value: Number(scores.pooled.jaccard.toFixed(4)) }, {}] }] }],
   });
   const [, job] = card.split('```yaml\n');
-  expect(parse(job.split('```')[0])).toEqual({ ...record.job.spec, data: { ...record.job.spec.data, path: 'data' } });
+  expect(parse(job.split('```')[0])).toEqual(specToShow(record.job));
+});
+
+test('the card has the scores of the test part where there is one', async () => {
+  const tested = at('tested');
+  await segfleet(['train', at('job.yaml'), '--out', tested, '--set', 'training.epochs=1', '--set', 'data.split.test=3']);
+  const { code } = await segfleet(['export', tested, '--format', 'card', '--out', at('tested.md')]);
+  expect(code).toBe(0);
+  const card = readFileSync(at('tested.md'), 'utf8');
+  expect(card).toContain('On the 3 test images.');
+  expect(card).toContain('Training never looked at the test images');
 });
 
 describe('refused in one sentence', () => {

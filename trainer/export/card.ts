@@ -8,7 +8,7 @@ import type { CaseScores, RunEvaluation } from '../evaluateRun.ts';
 import { aggregations, metricCatalogue } from '../metrics/catalogue.ts';
 import type { StoredRun } from '../openRun.ts';
 import { describeLoss } from '../train.ts';
-import type { ModelDescription } from './description.ts';
+import { type ModelDescription, specToShow } from './description.ts';
 import { inputName, outputName } from './onnx.ts';
 
 export interface Card {
@@ -40,7 +40,7 @@ export function renderCard({ run, evaluation, cases, description }: Card): strin
         results: [
           {
             task: { type: 'image-segmentation' },
-            dataset: { name: dataName, type: dataName, split: 'validation' },
+            dataset: { name: dataName, type: dataName, split: evaluation.part },
             metrics: [result('jaccard', pooled.jaccard), result('dice', pooled.dice)],
           },
         ],
@@ -62,6 +62,10 @@ export function renderCard({ run, evaluation, cases, description }: Card): strin
     .map(({ id, jaccard }) => `${id} (${jaccard.toFixed(4)})`);
   const isBest = evaluation.select === 'best';
   const epoch = isBest && record.best ? `best epoch (${record.best.epoch} of ${training.epochs})` : `${evaluation.select} epoch`;
+  const held =
+    evaluation.part === 'test'
+      ? 'Training never looked at the test images; they are from the same source as the others.'
+      : `The scores are on validation images${isBest ? ': the best epoch was chosen on them, so images never looked at are likely to score lower' : ''}.`;
   return `---
 ${stringify(header)}---
 
@@ -82,10 +86,9 @@ with known masks.
 
 | | |
 |---|---|
-| data set | ${dataName}: ${record.data.cases} cases, ${record.data.training} for training, ${record.data.validation} for validation |
-| split | ${data.split.validation} held out, seed ${data.split.seed}; digest \`${record.data.split}\` |
+| data set | ${dataName}: ${record.data.cases} cases, ${record.data.training} for training, ${record.data.validation} for validation, ${record.data.test} for the test |
+| digest of the split | \`${record.data.split}\` |
 | digest of all images and masks | \`${record.data.digest ?? 'not recorded'}\` |
-| size | ${data.size.width}x${data.size.height} (width x height), ${data.channels} channel${data.channels > 1 ? 's' : ''} |
 | classes | ${data.classes}${data.exclusive ? ', exclusive' : ''} |
 
 The licence of the data set is that of its owners, and is not recorded here.
@@ -95,11 +98,11 @@ The licence of the data set is that of its owners, and is not recorded here.
 Made by segfleet ${record.versions.segfleet} with TensorFlow ${record.versions.tensorflow} and Node ${record.versions.node} on ${record.machine.cpu}, in ${record.precision}; ${record.endedAt ? `${record.status} ${record.endedAt}` : record.status}. The job, with all defaults:
 
 \`\`\`yaml
-${stringify({ ...spec, data: { ...data, path: dataName } }, { lineWidth: 0 })}\`\`\`
+${stringify(specToShow(job), { lineWidth: 0 })}\`\`\`
 
 ## Scores
 
-On the ${images} validation images.
+On the ${images} ${evaluation.part} images.
 
 | | average | value | better |
 |---|---|---|---|
@@ -111,8 +114,8 @@ ${conventions.join('\n')}
 
 ## Limits
 
-- The scores are on validation images${isBest ? ': the best epoch was chosen on them, so images never looked at would score somewhat lower' : ''}.
-- The validation images segmented worst, with their Jaccard: ${worst.join(', ')}.
+- ${held}
+- The ${evaluation.part} images segmented worst, with their Jaccard: ${worst.join(', ')}.
 - One run with one seed: another seed gives other scores.
 - Images from another scanner, site, stain or population may be segmented worse, and nothing in the output says so.
 

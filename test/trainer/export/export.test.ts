@@ -4,11 +4,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { describeModel } from '../../../trainer/export/description.ts';
 import { encodeOnnx } from '../../../trainer/export/onnx.ts';
 import { recordNetwork, samePadding } from '../../../trainer/export/record.ts';
 import { encodeLayersModel } from '../../../trainer/export/tfjs.ts';
 import { type ModelName, modelSchema, models } from '../../../trainer/models/catalogue.ts';
 import type { Network } from '../../../trainer/models/layers.ts';
+import { parseJob } from '../../../trainer/spec.ts';
 import { channelsFirst, type ExportedCase, exportedCase, exportedNetwork, largestDifference } from '../../tools/exported.ts';
 
 /** Of the prediction: same probabilities within this. */
@@ -136,6 +138,28 @@ describe('batch norm by the images predicted together', () => {
 
   test('is refused as a layers model, with what to do instead', async () => {
     await expect(runLayersModel(exported)).rejects.toThrow(/TensorFlow.js has no such layer; export to onnx, or train with/);
+  });
+});
+
+describe('the description', () => {
+  const job = (data: string) =>
+    parseJob(`apiVersion: segfleet.dev/v1alpha1\nkind: TrainingJob\nmetadata: {name: x}\nspec: {data: ${data}}`, 'x').job;
+
+  test('of a network of whole images says what they are resized to', () => {
+    const { image, input } = describeModel({ job: job('{path: /here/pictures, size: {height: 32, width: 64}}'), digest: '' }, 'best');
+    expect(image).toEqual({ height: 32, width: 64, channels: 3 });
+    expect(input).toContain('resized to 64x32 (width x height)');
+  });
+
+  test('of a network of patches has their size, and speaks of windows', () => {
+    const patches = job(
+      '{path: /here/pictures, channels: 1, patches: {height: 48, width: 16, perImage: 2}, split: {file: /here/split.json}}',
+    );
+    const { image, input, metadata } = describeModel({ job: patches, digest: '' }, 'best');
+    expect(image).toEqual({ height: 48, width: 16, channels: 1 });
+    expect(input).toMatch(/^luminance; .*; windows of 16x48 \(width x height\) at native resolution/);
+    expect(metadata.spec).toContain('"path":"pictures"');
+    expect(metadata.spec).not.toContain('/here');
   });
 });
 
