@@ -18,16 +18,5 @@ export const setFlag = Flags.string({
   description: 'Overrides a field of the job file, named by its path below `spec`. May be given more than once.',
 });
 
-/** How the values of masks are read. */
-export const classesFlags = {
-  classes: Flags.integer({
-    default: 1,
-    min: 1,
-    max: 255,
-    description: 'data.classes of the job: with 1, masks are binary; with more, values are labels.',
-  }),
-  exclusive: Flags.boolean({ description: 'data.exclusive of the job: each pixel has exactly one class, class 0 the background.' }),
-};
-
 /** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
 export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts') ? 'npx segfleet' : 'segfleet';

@@ -2,11 +2,8 @@
  * `segfleet compare`: whether one run segments the same validation images better than another, image by image. Runs that were not
  * evaluated yet are evaluated first.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { parse } from 'csv-parse/sync';
 import { SegfleetError } from './errors.ts';
-import { evaluationOf } from './evaluateRun.ts';
+import { type CaseScores, evaluationOf, readCases } from './evaluateRun.ts';
 import { type MetricInfo, type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
@@ -65,16 +62,13 @@ const resamplingSeed = 0;
 const method = `differences are first less second, image by image; ${100 * confidence} % percentile bootstrap interval of their mean (${numResamples.toLocaleString('en')} resamples of the images, seed ${resamplingSeed}); ${signedRankRule}; Holm's correction over all rows`;
 
 /** A run with its score of each image. */
-interface ScoredRun {
+interface ScoredRun extends CaseScores {
   readonly path: string;
   readonly loss: string;
   readonly model: string;
   readonly dataDigest: string | undefined;
   readonly classes: string;
   readonly convention: string;
-  readonly ids: readonly string[];
-  /** By metric; NaN where it is not defined. */
-  readonly values: ReadonlyMap<string, readonly number[]>;
 }
 
 /** @throws usage where fewer than two runs are named or a metric is unknown, conflict where runs cannot be compared, and why */
@@ -165,7 +159,7 @@ async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
   const run = await readRun(path, select);
   const { folder, job, record } = run;
   const { convention } = await evaluationOf(path, run, select);
-  const { ids, values } = await readCases(join(folder.evaluation(select), 'cases.csv'));
+  const { ids, values } = await readCases(folder, select);
   const { data, loss, model } = job.spec;
   return {
     path,
@@ -177,17 +171,4 @@ async function scoredRun(path: string, select: Selection): Promise<ScoredRun> {
     ids,
     values,
   };
-}
-
-/** The columns of an evaluation's table; an empty cell is NaN. */
-async function readCases(file: string): Promise<Pick<ScoredRun, 'ids' | 'values'>> {
-  try {
-    const rows: Record<string, string>[] = parse(await readFile(file, 'utf8'), { columns: true, escape: '\\' });
-    const metrics = Object.keys(rows[0]).filter(column => column in metricCatalogue);
-    const numberOf = (cell: string) => (cell === '' ? Number.NaN : Number(cell));
-    const values = new Map(metrics.map(metric => [metric, rows.map(row => numberOf(row[metric]))]));
-    return { ids: rows.map(({ id }) => id), values };
-  } catch (cause) {
-    throw new SegfleetError('integrity', `${file} cannot be read as the table that evaluate writes; run evaluate again`, { cause });
-  }
 }

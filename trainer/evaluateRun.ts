@@ -3,22 +3,23 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { parse } from 'csv-parse/sync';
 import { findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
-import { splitCases } from './data/split.ts';
+import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type DecodedCase } from './data/store.ts';
 import { SegfleetError } from './errors.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { imageMetricNames, Measurements } from './measure.ts';
 import type { ReliabilityPoint } from './metrics/calibration.ts';
-import type { Measured } from './metrics/catalogue.ts';
+import { type Measured, metricCatalogue } from './metrics/catalogue.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
 import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
-import { inputSizeOf } from './spec.ts';
+import { inputSizeOf, type Job } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
-import type { Selection } from './storage/runFolder.ts';
+import type { RunFolder, Selection } from './storage/runFolder.ts';
 import { storedShapeOf } from './train.ts';
 
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
@@ -62,10 +63,8 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
   try {
     const { spec } = job;
     const cases = await findCases(data ?? resolve(path, spec.data.path));
-    const ids = cases.map(({ id }) => id);
     const all = Array.from(cases.keys());
-    const { validation: share, test, seed } = spec.data.split;
-    const indices = data ? all : splitCases(ids, { share, test, seed })[part];
+    const indices = data ? all : (await splitOf(spec.data.split, cases, path))[part];
     if (indices.length === 0) {
       throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);
     }
@@ -105,9 +104,9 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
       },
       reliability: {
         title: `${job.metadata.name}: reliability of probabilities`,
-        x: 'predicted probability of foreground',
-        y: 'share of foreground',
-        series: [...reliabilitySeries(job.spec.loss.name, result.reliability), { name: 'calibrated', points: diagonal }],
+        x: 'predicted probability',
+        y: 'observed share',
+        series: [...reliabilitySeries(job, result.reliability), { name: 'calibrated', points: diagonal }],
         legend: 'top-left' as const,
       },
     };
@@ -127,9 +126,9 @@ const diagonal: readonly (readonly [number, number])[] = [
 ];
 
 /** @param classes points of each class */
-function reliabilitySeries(name: string, classes: RunEvaluation['reliability']): Series[] {
+function reliabilitySeries({ spec }: Job, classes: RunEvaluation['reliability']): Series[] {
   return classes.map((points, c) => ({
-    name: classes.length === 1 ? name : `${name}, class ${c}`,
+    name: classes.length === 1 ? spec.loss.name : `${spec.loss.name}, label ${spec.data.exclusive ? c : c + 1}`,
     points: points.map(({ probability, frequency }) => [probability, frequency] as const),
   }));
 }
@@ -143,4 +142,25 @@ function casesTable({ cases }: Evaluation, { images }: Measurements): string {
     return [JSON.stringify(id), ...numbers.map(value => (Number.isNaN(value) ? '' : value)), penalised];
   });
   return `${[head, ...rows].map(row => row.join(',')).join('\n')}\n`;
+}
+
+/** What that table says. */
+export interface CaseScores {
+  readonly ids: readonly string[];
+  /** By metric; NaN where it is not defined. */
+  readonly values: ReadonlyMap<string, readonly number[]>;
+}
+
+export async function readCases(folder: RunFolder, select: Selection): Promise<CaseScores> {
+  const file = join(folder.evaluation(select), 'cases.csv');
+  try {
+    // Ids are written as JSON.
+    const rows: Record<string, string>[] = parse(await readFile(file, 'utf8'), { columns: true, escape: '\\' });
+    const metrics = Object.keys(rows[0]).filter(column => column in metricCatalogue);
+    const numberOf = (cell: string) => (cell === '' ? Number.NaN : Number(cell));
+    const values = new Map(metrics.map(metric => [metric, rows.map(row => numberOf(row[metric]))]));
+    return { ids: rows.map(({ id }) => id), values };
+  } catch (cause) {
+    throw new SegfleetError('integrity', `${file} cannot be read as the table that evaluate writes; run evaluate again`, { cause });
+  }
 }

@@ -4,7 +4,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SegfleetError } from './errors.ts';
-import { evaluationOf } from './evaluateRun.ts';
+import { evaluationOf, readCases } from './evaluateRun.ts';
 import { describeModel } from './export/description.ts';
 import { recordNetwork } from './export/record.ts';
 import { createNetwork } from './models/catalogue.ts';
@@ -71,7 +71,8 @@ export async function exportRun(path: string, { format, select, out }: ExportOpt
     }
     case 'card': {
       const { renderCard } = await import('./export/card.ts');
-      await write(target, renderCard({ run, evaluation: await evaluationOf(path, run, select), description }));
+      const evaluation = await evaluationOf(path, run, select);
+      await write(target, renderCard({ run, evaluation, cases: await readCases(folder, select), description }));
       break;
     }
     default:

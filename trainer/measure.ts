@@ -29,8 +29,8 @@ export const imageMetricNames = [
 
 export type ImageMetricName = (typeof imageMetricNames)[number];
 
-/** Those that are distances: an image of which one mask is empty counts with its diagonal. */
-const distances: readonly MetricKey[] = ['hd95', 'averageSurfaceDistance', 'boundaryF'];
+/** Those of outlines: an image of which exactly one mask is empty counts with the worst value there is. */
+const outlineMetrics: readonly MetricKey[] = ['hd95', 'averageSurfaceDistance', 'boundaryF'];
 
 export interface ImageMeasures {
   /** Of several classes the mean over classes; outlines, centrelines and objects without the background class. NaN where not defined. */
@@ -151,7 +151,7 @@ export class Measurements {
         const defined = this.images.map(({ values }) => values[name]).filter(value => !Number.isNaN(value));
         return measured(name, 'perImage', mean(defined), {
           images: defined.length,
-          ...(distances.includes(name) && { penalisedImages }),
+          ...(outlineMetrics.includes(name) && { penalisedImages }),
         });
       }),
       measured('ece', 'pooled', mean(calibration.map(({ ece }) => ece))),

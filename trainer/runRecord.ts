@@ -48,9 +48,10 @@ export interface RunRecord {
 
 /** The job with paths that are right when read from `folder`; absolute ones stay. */
 export function withPathsFrom(job: Job, base: string, folder: string): Job {
-  const { path } = job.spec.data;
-  const moved = isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.';
-  return { ...job, spec: { ...job.spec, data: { ...job.spec.data, path: moved } } };
+  const moved = (path: string) => (isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.');
+  const { data } = job.spec;
+  const split = data.split.file === undefined ? data.split : { ...data.split, file: moved(data.split.file) };
+  return { ...job, spec: { ...job.spec, data: { ...data, path: moved(data.path), split } } };
 }
 
 /**

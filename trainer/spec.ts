@@ -55,6 +55,12 @@ const dataSchema = z.strictObject({
       validation: heldOut.gt(0).default(0.2).describe('Share of the cases that is held out; from 1 on, their number.'),
       test: heldOut.default(0).describe('The same for a final test (`evaluate --part test`); training never looks at these.'),
       seed: seed.default(0),
+      file: z
+        .string()
+        .min(1)
+        .max(1024)
+        .optional()
+        .describe('Instead: a split by image that `dataset split` wrote. Relative to the job file.'),
     })
     .prefault({}),
   patches: patchesSchema.optional(),
@@ -142,6 +148,11 @@ export const jobSchema = z
         path: ['spec', 'deepSupervision', 'weights'],
         message: `has ${deepSupervision.weights.length} numbers; ${spec.model.name} has ${heads} coarser outputs`,
       });
+    }
+    const { file, test } = spec.data.split;
+    if (file !== undefined && test > 0) {
+      const path = ['spec', 'data', 'split', 'test'];
+      context.addIssue({ code: 'custom', path, message: `is ${test}, and data.split.file has no test part; leave one of them out` });
     }
     const { classes, exclusive } = spec.data;
     for (const [name, loss] of [['loss', spec.loss] as const, ['deepSupervision', deepSupervision?.loss] as const]) {

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { cutIntoBatches, readBatches } from './data/batches.ts';
 import { findCases } from './data/cases.ts';
 import { TrainingSamples } from './data/samples.ts';
-import { splitCases } from './data/split.ts';
+import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type StoredShape } from './data/store.ts';
 import { endsEarly } from './earlyStopping.ts';
 import { loadTensorFlow } from './engine/native.ts';
@@ -67,10 +67,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const started = performance.now();
 
   const cases = await findCases(resolve(base, spec.data.path));
-  const split = splitCases(
-    cases.map(({ id }) => id),
-    { share: spec.data.split.validation, test: spec.data.split.test, seed: spec.data.split.seed },
-  );
+  const split = await splitOf(spec.data.split, cases, base);
   const programOptions = programOf(job);
   const store = new CaseStore(cases, storedShapeOf(job), spec.data);
   const { patches, augmentation } = spec.data;
@@ -140,6 +137,12 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
     await filling;
     if (record.data.digest) return;
     const digest = await store.digest();
+    if (split.data !== undefined && split.data !== digest) {
+      throw new SegfleetError(
+        'integrity',
+        `${spec.data.split.file} was made of other data than those in ${spec.data.path}; write it again with dataset split`,
+      );
+    }
     if (before?.data.digest && before.data.digest !== digest) {
       throw new SegfleetError(
         'integrity',

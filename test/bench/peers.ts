@@ -18,6 +18,9 @@ export const metricsPython = async (): Promise<string> => environment('metrics',
 /** Those that our statistics are checked against, alone. */
 export const statisticsPython = async (): Promise<string> => environment('statistics', 'statistics-requirements.txt');
 
+/** That which reads our shards, alone. */
+export const webdatasetPython = async (): Promise<string> => environment('webdataset', 'webdataset-requirements.txt');
+
 /** @param base interpreter of an environment whose packages this one has too */
 function environment(name: string, requirementsFile: string, base?: string): string {
   const requirements = requirementsOf(requirementsFile);

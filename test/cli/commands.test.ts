@@ -22,10 +22,11 @@ describe('help', () => {
   test('lists the commands', async () => {
     const { code, stdout, stderr } = await segfleet(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of commands) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+    for (const command of [...commands, 'dataset']) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
   });
 
-  test.each([...commands.map(command => [command]), ['losses', 'explain'], ['losses', 'value']])(
+  const data = ['import', 'shard', 'show', 'split', 'stats', 'verify'].map(verb => ['dataset', verb]);
+  test.each([...commands.map(command => [command]), ['losses', 'explain'], ['losses', 'value'], ...data])(
     'of %s %s says what it does and how to call it',
     async (...words) => {
       const { code, stdout } = await segfleet([...words.filter(Boolean), '--help']);

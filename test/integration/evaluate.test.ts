@@ -1,7 +1,7 @@
 /**
  * What `segfleet evaluate` leaves behind and prints. Real processes.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -13,7 +13,7 @@ import { type Aggregation, aggregations, type MetricKey, metricCatalogue } from 
 import { metricNames } from '../../trainer/metrics/counts.ts';
 import { type Finished, segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
-import { drawDataSet } from '../tools/pictures.ts';
+import { drawDataSet, pngOf } from '../tools/pictures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-evaluate-'));
 const at = (...parts: string[]) => join(folder, ...parts);
@@ -66,7 +66,7 @@ describe('an evaluation', () => {
   test('draws the reliability of its probabilities', async () => {
     const file = at('run', 'evaluation', 'best', 'reliability.svg');
     expect((await sharp(file).metadata()).format).toBe('svg');
-    expect(readFileSync(file, 'utf8')).toContain('share of foreground');
+    expect(readFileSync(file, 'utf8')).toContain('observed share');
     const pixels = result.reliability[0].reduce((sum, point) => sum + point.pixels, 0);
     expect(pixels).toBe(4 * 16 * 16);
   });
@@ -82,4 +82,24 @@ describe('an evaluation', () => {
     expect(stdout).toMatch(/│ HD95 .* of 4 images penalised/);
     expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
   });
+});
+
+test('of classes that exclude each other shows the reliability of each', async () => {
+  const data = at('classes');
+  await drawDataSet(data, 6, 16, 16);
+  for (let i = 0; i < 6; i++) {
+    const file = join(data, 'masks', `case0${i}.png`);
+    const { data: mask, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
+    const labels = Uint8Array.from({ length: 256 }, (_, k) => (mask[k * info.channels] > 0 ? 1 + (k % 2) : 0));
+    writeFileSync(file, await pngOf(labels, 16, 16));
+  }
+  const settings = [`data.path="${data}"`, 'data.classes=3', 'data.exclusive=true', 'training.epochs=1', 'loss.classes=mean'];
+  await segfleet(['train', at('job.yaml'), '--out', at('exclusive'), ...settings.flatMap(setting => ['--set', setting])]);
+  const { code, stderr, stdout } = await segfleet(['evaluate', at('exclusive'), '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { reliability, metrics } = JSON.parse(stdout) as RunEvaluation;
+  expect(reliability.map(points => points.reduce((sum, { pixels }) => sum + pixels, 0))).toEqual([512, 512, 512]); // 2 images each
+  expect(metrics.find(({ name }) => name === 'hd95')).toMatchObject({ images: 2, penalisedImages: expect.any(Number) });
+  const svg = readFileSync(at('exclusive', 'evaluation', 'best', 'reliability.svg'), 'utf8');
+  for (const label of [0, 1, 2]) expect(svg).toContain(`label ${label}`);
 });

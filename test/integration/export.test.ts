@@ -92,6 +92,12 @@ test('the card has data, digests, job, scores with their rules, and limits', asy
   const card = readFileSync(files[0], 'utf8');
   const record = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
   const { scores, convention } = JSON.parse(readFileSync(join(run, 'evaluation', 'best', 'scores.json'), 'utf8'));
+  const rows = readFileSync(join(run, 'evaluation', 'best', 'cases.csv'), 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1);
+  const cases = rows.map(row => row.split(',')).map(([id, jaccard]) => ({ id: JSON.parse(id), jaccard: Number(jaccard) }));
+  const worst = cases.sort((a, b) => a.jaccard - b.jaccard).map(({ id, jaccard }) => `${id} (${jaccard.toFixed(4)})`);
   for (const text of [
     record.data.digest,
     record.data.split,
@@ -104,6 +110,7 @@ test('the card has data, digests, job, scores with their rules, and limits', asy
     '- HD95: larger of the two directed 95th percentiles',
     convention,
     'not for diagnosis',
+    `segmented worst, with their Jaccard: ${worst.join(', ')}.`,
     '## Limits',
     '{"image": images}',
   ]) {

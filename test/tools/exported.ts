@@ -24,13 +24,17 @@ export interface ExportedCase {
 /** Not square, so that rows and columns cannot be mixed up. */
 const image = { height: 16, width: 32, channels: 3 };
 
-export async function exportedCase(
-  spec: ModelSpec,
-  { classes, exclusive }: { classes: number; exclusive: boolean },
-): Promise<ExportedCase> {
-  const network = createNetwork(spec, classes);
+interface Classes {
+  readonly classes: number;
+  readonly exclusive: boolean;
+}
+
+export const exportedCase = (spec: ModelSpec, classes: Classes): Promise<ExportedCase> =>
+  exportedNetwork(createNetwork(spec, classes.classes), classes, numHeads(spec));
+
+export async function exportedNetwork(network: Network, { classes, exclusive }: Classes, numHeads = 0): Promise<ExportedCase> {
   const loss = { ...defaultLoss('dice'), classes: 'mean' as const };
-  const heads = { loss, weights: new Array(numHeads(spec)).fill(1) };
+  const heads = { loss, weights: new Array(numHeads).fill(1) };
   const program = await Program.create({ network, image, classes, exclusive, loss, heads, dtype: 'float32', threads: 2, seed: 1 });
   try {
     const weights = new Map(await program.weights());

@@ -119,6 +119,12 @@ describe('of several classes', () => {
     expect(get('thresholdedJaccard', 'perImage').value).toBeCloseTo((2 / 3 + 1) / 2, 12);
   });
 
+  test('an image is penalised where one of the classes is missed', () => {
+    const logits = Float32Array.from([...nothing].flatMap(() => [-4, -4]));
+    const { get } = measure({ ...size, classes: 2, exclusive: false }, [[logits, labels]], 1);
+    expect(get('hd95', 'perImage')).toMatchObject({ value: (5 + 0) / 2, penalisedImages: 1 });
+  });
+
   test('that exclude each other: outlines and objects leave the background out, overlap and calibration do not', () => {
     const logits = Float32Array.from([...larger].flatMap(value => (value ? [0, 4] : [4, 0])));
     const { get, measurements } = measure({ ...size, classes: 2, exclusive: true }, [[logits, labels]], 1);

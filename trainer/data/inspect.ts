@@ -45,7 +45,7 @@ export interface Inspection {
     readonly sha256: string;
     /** Pixels of each value. */
     readonly counts: ReadonlyMap<number, number>;
-    /** Share of the pixels that are not 0. */
+    /** Share of the pixels that are neither 0 nor to be ignored. */
     readonly foreground: number;
   };
   readonly fov?: { readonly sha256: string };
@@ -54,6 +54,8 @@ export interface Inspection {
 export interface InspectOptions {
   readonly classes: number;
   readonly exclusive: boolean;
+  /** Mask value of pixels that do not count. */
+  readonly ignore?: number;
   readonly onePiece: boolean;
 }
 
@@ -102,14 +104,14 @@ async function inspectImage(file: string): Promise<Inspection['image']> {
 async function inspectMask(
   found: Case,
   file: string,
-  { classes, exclusive, onePiece }: InspectOptions,
+  { classes, exclusive, ignore, onePiece }: InspectOptions,
   findings: Finding[],
 ): Promise<Inspection['mask']> {
   const { values, height, width, sha256 } = await decodeMaskValues(file);
   const counts = countValues(values);
-  const foreground = 1 - (counts.get(0) ?? 0) / values.length;
+  const nonZero = [...counts.keys()].filter(value => value !== 0 && value !== ignore);
+  const foreground = nonZero.reduce((sum, value) => sum + counts.get(value)!, 0) / values.length;
   const say = (problem: Problem, sentence: string) => findings.push(finding(problem, found, file, sentence));
-  const nonZero = [...counts.keys()].filter(value => value !== 0);
   const highest = exclusive ? classes - 1 : classes;
   if (classes === 1 && nonZero.length > 1) {
     say('notBinary', `besides 0 it has ${nonZero.length} values (${nonZero.slice(0, 4).join(', ')}${nonZero.length > 4 ? ', ...' : ''})`);
@@ -118,7 +120,7 @@ async function inspectMask(
     say('notBinary', `it has the value ${Math.max(...nonZero)}; with ${classes} classes labels go from 0 to ${highest}`);
   }
   if (nonZero.length === 0) say('emptyMask', 'it has no foreground');
-  else if (!counts.has(0)) say('fullMask', 'all of it is foreground');
+  else if (foreground === 1) say('fullMask', 'all of it is foreground');
   if (onePiece) {
     const pieces = countPieces(values, { height, width });
     if (pieces > 1) say('severalPieces', `it has ${pieces} connected regions, and the set promises one`);

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { generator } from '../random.ts';
@@ -12,6 +13,7 @@ import { findCases, type LabelledCase } from './cases.ts';
 import { decodeMaskValues } from './decode.ts';
 import { caseDigest, dataDigest } from './digest.ts';
 import { type Inspection, inspectCases } from './inspect.ts';
+import { type Split, splitCases } from './split.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -182,6 +184,26 @@ export async function readSplit(file: string): Promise<SplitFile> {
     );
   }
   return split;
+}
+
+/**
+ * The split that a job asks for: drawn from its seed, or from a file.
+ *
+ * @param base folder that the path of the file is relative to
+ */
+export async function splitOf(
+  { validation: share, test, seed, file }: { validation: number; test: number; seed: number; file?: string },
+  cases: readonly LabelledCase[],
+  base: string,
+): Promise<Split & { readonly data?: string }> {
+  if (file === undefined) {
+    return splitCases(
+      cases.map(({ id }) => id),
+      { share, test, seed },
+    );
+  }
+  const split = await readSplit(resolve(base, file));
+  return { ...casesOfSplit(split, cases), test: [], digest: split.sha256, data: split.data.digest };
 }
 
 /**

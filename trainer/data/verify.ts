@@ -20,15 +20,17 @@ export interface Verification {
 export interface VerifyOptions {
   readonly classes: number;
   readonly exclusive: boolean;
+  /** Mask value of pixels that do not count. */
+  readonly ignore?: number;
   /** A split file: duplicates are then those across it. */
   readonly split?: string;
 }
 
-export async function verifyDataSet(path: string, { classes, exclusive, split }: VerifyOptions): Promise<Verification> {
+export async function verifyDataSet(path: string, { classes, exclusive, ignore, split }: VerifyOptions): Promise<Verification> {
   const cases = await findAllCases(path);
   const sides = split ? sidesOf(await readSplit(split)) : undefined;
   const onePiece = (await readImportRecord(path))?.onePiece ?? false;
-  const inspections = await inspectCases(cases, { classes, exclusive, onePiece });
+  const inspections = await inspectCases(cases, { classes, exclusive, ignore, onePiece });
   const side = ({ found }: Inspection) => (sides ? sides.get(found.id) : found.part);
   const findings = [...inspections.flatMap(one => one.findings), ...findDuplicates(inspections, side)];
   const errors = findings.filter(({ severity }) => severity === 'error').length;

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
-import type { RunEvaluation } from '../evaluateRun.ts';
+import type { CaseScores, RunEvaluation } from '../evaluateRun.ts';
 import { aggregations, metricCatalogue } from '../metrics/catalogue.ts';
 import type { StoredRun } from '../openRun.ts';
 import { describeLoss } from '../train.ts';
@@ -14,10 +14,14 @@ import { inputName, outputName } from './onnx.ts';
 export interface Card {
   readonly run: StoredRun;
   readonly evaluation: RunEvaluation;
+  readonly cases: CaseScores;
   readonly description: ModelDescription;
 }
 
-export function renderCard({ run, evaluation, description }: Card): string {
+/** Failures that are named. */
+const numWorst = 3;
+
+export function renderCard({ run, evaluation, cases, description }: Card): string {
   const { record, job, weights } = run;
   const { spec } = job;
   const { data, training, loss, model } = spec;
@@ -51,6 +55,11 @@ export function renderCard({ run, evaluation, description }: Card): string {
   const conventions = [...new Set(shown.map(({ name }) => name))].map(
     name => `- ${metricCatalogue[name].title}: ${metricCatalogue[name].convention}`,
   );
+  const worst = cases.ids
+    .map((id, i) => ({ id, jaccard: cases.values.get('jaccard')![i] }))
+    .sort((a, b) => a.jaccard - b.jaccard)
+    .slice(0, numWorst)
+    .map(({ id, jaccard }) => `${id} (${jaccard.toFixed(4)})`);
   const isBest = evaluation.select === 'best';
   const epoch = isBest && record.best ? `best epoch (${record.best.epoch} of ${training.epochs})` : `${evaluation.select} epoch`;
   return `---
@@ -103,6 +112,7 @@ ${conventions.join('\n')}
 ## Limits
 
 - The scores are on validation images${isBest ? ': the best epoch was chosen on them, so images never looked at would score somewhat lower' : ''}.
+- The validation images segmented worst, with their Jaccard: ${worst.join(', ')}.
 - One run with one seed: another seed gives other scores.
 - Images from another scanner, site, stain or population may be segmented worse, and nothing in the output says so.
 

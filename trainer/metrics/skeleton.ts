@@ -24,7 +24,9 @@ const removal = Uint8Array.from({ length: 256 }, (_, neighbours) => {
  * nothing changes (Guo and Hall 1989, "Parallel thinning with two-subiteration algorithms", algorithm A1).
  *
  * The same pixels as scikit-image's `thin`. Its `skeletonize`, which the authors of clDice call, follows a table of its own that is
- * neither this nor Zhang and Suen's rule of 1984; that rule makes squares of two by two pixels vanish and cuts diagonal strokes.
+ * neither this nor Zhang and Suen's rule of 1984 (which makes squares of two by two pixels vanish and cuts diagonal strokes): with it,
+ * clDice of forty random networks of vessels is 0.010 higher on average, 0.020 at most (`thinLessSkeletonize` in
+ * test/fixtures/metrics.json).
  *
  * @param mask [height, width], foreground where not 0; what lies beyond the image is background
  * @returns [height, width], 0 and 1

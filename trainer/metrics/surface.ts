@@ -26,12 +26,13 @@ export interface SurfaceScores {
  * @param mask [height, width], foreground where not 0
  * @returns [height, width], 0 and 1
  */
-export function boundaryPixels(mask: Uint8Array, { height, width }: Size): Uint8Array {
+export function boundaryPixels(mask: Uint8Array, { width }: Size): Uint8Array {
   return mask.map((value, i) => {
     if (!value) return 0;
-    const [y, x] = [Math.floor(i / width), i % width];
-    const inside = x > 0 && mask[i - 1] && x < width - 1 && mask[i + 1] && y > 0 && mask[i - width] && y < height - 1 && mask[i + width];
-    return inside ? 0 : 1;
+    const x = i % width;
+    // Above the first row and below the last there is nothing in the array, which counts as background.
+    const isInside = x > 0 && mask[i - 1] && x < width - 1 && mask[i + 1] && mask[i - width] && mask[i + width];
+    return isInside ? 0 : 1;
   });
 }
 

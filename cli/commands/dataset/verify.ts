@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../../trainer/errors.ts';
-import { BaseCommand, classesFlags } from '../../base.ts';
+import { BaseCommand } from '../../base.ts';
 
 /** Of each kind, in text; JSON has all. */
 const shown = 10;
@@ -16,7 +16,17 @@ The sides are those of --split, else the parts of the manifest.`;
     '<%= config.bin %> dataset verify data/drive --split data/drive/split.json',
   ];
   static override args = { path: Args.string({ required: true, description: 'The data set: a folder or a manifest.' }) };
-  static override flags = { ...classesFlags, split: Flags.string({ helpValue: 'FILE', description: 'A split file.' }) };
+  static override flags = {
+    classes: Flags.integer({
+      default: 1,
+      min: 1,
+      max: 255,
+      description: 'data.classes of the job: 1 for binary masks, else values are labels.',
+    }),
+    exclusive: Flags.boolean({ description: 'data.exclusive of the job: each pixel has exactly one class, class 0 the background.' }),
+    ignore: Flags.integer({ min: 1, max: 65_535, description: 'data.ignore of the job: the mask value of pixels that do not count.' }),
+    split: Flags.string({ helpValue: 'FILE', description: 'A split file.' }),
+  };
 
   async run() {
     const { args, flags } = await this.parse(DatasetVerify);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findCases } from '../../../trainer/data/cases.ts';
+import { findAllCases, findCases, type Part } from '../../../trainer/data/cases.ts';
 import { SegfleetError } from '../../../trainer/errors.ts';
 
 let folder: string;
@@ -29,9 +29,9 @@ async function refusal(path = folder): Promise<string> {
 
 describe('a folder', () => {
   test('pairs images and masks by name, whatever the formats, in the order of the ids', async () => {
-    touch('images/b.jpg', 'images/a.PNG', 'images/notes.txt', 'masks/a.gif', 'masks/b_segmentation.png');
+    touch('images/b.jpg', 'images/a.PNG', 'images/notes.txt', 'masks/a.gif', 'masks/b_segmentation.png', 'fov/a.png');
     expect(await findCases(folder)).toEqual([
-      { id: 'a', image: join(folder, 'images/a.PNG'), mask: join(folder, 'masks/a.gif') },
+      { id: 'a', image: join(folder, 'images/a.PNG'), mask: join(folder, 'masks/a.gif'), fov: join(folder, 'fov/a.png') },
       { id: 'b', image: join(folder, 'images/b.jpg'), mask: join(folder, 'masks/b_segmentation.png') },
     ]);
   });
@@ -80,6 +80,46 @@ describe('a manifest', () => {
     ['no line', 'id,image,mask\n', 'data.path DATA holds no image'],
   ])('with %s is refused, with the line', async (_, text, sentence) => {
     manifest(text);
+    expect(await refusal()).toContain(sentence);
+  });
+});
+
+describe('a manifest with parts', () => {
+  const manifest = (...rows: string[]) => {
+    touch('images/a.png', 'masks/a.png');
+    writeFileSync(join(folder, 'manifest.csv'), ['id,image,mask,fov,part,group', ...rows, ''].join('\n'));
+  };
+  const row = (id: string, part: string, mask = 'masks/a.png') => `${id},images/a.png,${mask},,${part},`;
+  const ids = async (part?: Part) => (await findCases(folder, part)).map(({ id }) => id);
+
+  test('gives the training part unless another is asked for; cases without part are in all', async () => {
+    manifest(row('a', 'training'), row('b', 'test'), row('c', ''), row('d', 'validation'), row('e', 'test', ''));
+    expect([await ids(), await ids('test'), await ids('validation')]).toEqual([
+      ['a', 'c'],
+      ['b', 'c'],
+      ['c', 'd'],
+    ]);
+    expect((await findAllCases(folder)).map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd', 'e']);
+  });
+
+  test('gives the only part that there is', async () => {
+    manifest(row('a', 'test'), row('b', 'test'), row('c', 'training', ''));
+    expect(await ids()).toEqual(['a', 'b']);
+    await expect(ids('training')).rejects.toThrow('holds no case of the part training with a mask, but of test');
+  });
+
+  test('says field of view and group', async () => {
+    manifest('a,images/a.png,masks/a.png,masks/a.png,,eye');
+    expect(await findCases(folder)).toMatchObject([{ fov: join(folder, 'masks/a.png'), group: 'eye' }]);
+  });
+
+  test.each([
+    ['an unknown part', row('a', 'holdout'), 'line 2: the part is holdout; known are training, validation, test'],
+    ['no mask and no part', row('a', '', ''), 'line 2: mask is empty'],
+    ['a field of view that is not there', 'a,images/a.png,masks/a.png,none.png,,', 'none.png is not there'],
+    ['no mask at all', row('a', 'test', ''), 'holds no case with a mask'],
+  ])('with %s is refused', async (_, line, sentence) => {
+    manifest(line);
     expect(await refusal()).toContain(sentence);
   });
 });

@@ -111,6 +111,53 @@ describe('an image', () => {
     expect(await refusal(decodeImage(file('film.gif', frames), size, 3))).toMatch(/^film.gif: the file holds 2 images or frames/);
   });
 
+  test('with more than one frame is refused as a PNG too, which the decoder takes for one', async () => {
+    const bytes = await raw(pixels, 3).png().toBuffer();
+    const frames = Buffer.concat([Buffer.from([0, 0, 0, 8]), Buffer.from('acTL'), Buffer.from([0, 0, 0, 3, 0, 0, 0, 0]), Buffer.alloc(4)]);
+    const path = file('film.png', Buffer.concat([bytes.subarray(0, 33), frames, bytes.subarray(33)]));
+    expect(await refusal(decodeImage(path, size, 3))).toMatch(/^film.png: the file holds 3 images or frames/);
+  });
+
+  test.each([3, 6, 8])('that EXIF data turns (orientation %i) is refused, for masks are drawn either way', async orientation => {
+    for (const [name, encoder] of [
+      ['turned.jpg', raw(pixels, 3).jpeg()],
+      ['turned.png', raw(pixels, 3).png()],
+    ] as const) {
+      const path = file(name, await encoder.withMetadata({ orientation }).toBuffer());
+      expect(await refusal(decodeImage(path, size, 3))).toContain(
+        `its EXIF data says that the pixels are to be turned (orientation ${orientation})`,
+      );
+    }
+  });
+
+  test('in CMYK is read as the colours that it prints, not as their negative, within what ink can do', async () => {
+    const flat = (...colour: number[]) => Uint8Array.from({ length: 3072 }, (_, i) => colour[i % 3]);
+    for (const colour of [
+      [255, 255, 255],
+      [200, 60, 50],
+      [60, 60, 60],
+    ]) {
+      const path = file(
+        'print.jpg',
+        await raw(flat(...colour), 3)
+          .toColourspace('cmyk')
+          .jpeg({ quality: 100 })
+          .toBuffer(),
+      );
+      expect((await sharp(path).metadata()).space).toBe('cmyk');
+      const decoded = await decodeImage(path, size, 3);
+      for (let c = 0; c < 3; c++) expect(Math.abs(decoded.pixels[c] - colour[c])).toBeLessThan(30);
+    }
+  });
+
+  test('keeps its own size where none is asked for, and may come as bytes', async () => {
+    const bytes = await raw(pixels, 3).png().toBuffer();
+    expect((await decodeImage({ name: 'archive.zip: a.png', bytes }, undefined, 3)).pixels).toEqual(pixels);
+    expect(await refusal(decodeImage({ name: 'archive.zip: a.png', bytes: bytes.subarray(0, 900) }, undefined, 3))).toMatch(
+      /^archive\.zip: a\.png: the image is damaged or cut short/,
+    );
+  });
+
   test('of 20000x20000 in a few hundred kilobytes is refused by its header, before memory is taken', async () => {
     const path = file('bomb.png', pngBomb(20_000));
     const before = process.memoryUsage().rss;

@@ -8,8 +8,10 @@ import { findCases } from '../../../trainer/data/cases.ts';
 import { type ShardIndex, writeShards } from '../../../trainer/data/shard.ts';
 import { CaseStore } from '../../../trainer/data/store.ts';
 import { openStore } from '../../../trainer/storage/store.ts';
+import read from '../../fixtures/webdataset.json' with { type: 'json' };
 import { writeTree } from '../../tools/archives.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
+import { examplePack, shardBytes } from '../../tools/shardCase.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-shard-'));
 const data = join(folder, 'data');
@@ -99,6 +101,18 @@ print(json.dumps(found))`;
     const { shards: single } = await write('single', 1);
     expect(single.map(({ members }) => new Set(members.map(({ id }) => id)).size)).toEqual(Array(7).fill(1));
     expect((await write('large', 1e9)).shards).toHaveLength(1);
+  });
+
+  test("of the example are those that Python's webdataset has read, sample by sample", async () => {
+    const { shards } = await writeShards(examplePack, join(folder, 'example'), shardBytes);
+    expect(shards.map(({ sha256 }) => sha256)).toEqual(read.shards);
+    const samples = new Map<string, Record<string, string>>();
+    for (const { name, sha256 } of shards.flatMap(({ members }) => members)) {
+      const [key, ...field] = name.split('.');
+      samples.set(key, { ...samples.get(key), [field.join('.')]: sha256 });
+    }
+    expect(read.samples).toEqual([...samples].map(([key, fields]) => ({ key, fields })));
+    expect(read.samples).toHaveLength(100);
   });
 
   test('written again are left as they are; others in the same place are refused', async () => {

@@ -82,6 +82,7 @@ describe('verifying', () => {
       { problem: 'notBinary', sentence: expect.stringContaining('it has the value 3; with 3 classes labels go from 0 to 2') },
     ]);
     expect((await verify()).findings).toMatchObject([{ problem: 'notBinary', id: 'case02' }]);
+    expect((await verify({ classes: 2, ignore: 3 })).findings).toEqual([]);
   });
 
   test('names fields of view of another size', async () => {

@@ -8,7 +8,8 @@ import { encodeOnnx } from '../../../trainer/export/onnx.ts';
 import { recordNetwork, samePadding } from '../../../trainer/export/record.ts';
 import { encodeLayersModel } from '../../../trainer/export/tfjs.ts';
 import { type ModelName, modelSchema, models } from '../../../trainer/models/catalogue.ts';
-import { channelsFirst, type ExportedCase, exportedCase, largestDifference } from '../../tools/exported.ts';
+import type { Network } from '../../../trainer/models/layers.ts';
+import { channelsFirst, type ExportedCase, exportedCase, exportedNetwork, largestDifference } from '../../tools/exported.ts';
 
 /** Of the prediction: same probabilities within this. */
 const tolerance = 1e-4;
@@ -33,9 +34,10 @@ async function runOnnx({ weights, description, pixels, ...rest }: ExportedCase):
 
 async function runLayersModel(exported: ExportedCase): Promise<{ dims: readonly number[]; data: ArrayLike<number> }> {
   const { weights, description, pixels } = exported;
-  const files = await encodeLayersModel(recordingOf(exported), weights, description);
   await tf.setBackend('cpu');
   const before = tf.memory().numTensors;
+  const files = await encodeLayersModel(recordingOf(exported), weights, description);
+  expect(tf.getBackend()).toBe('cpu');
   const { weightsManifest, ...artifacts } = JSON.parse(files['model.json']);
   expect(weightsManifest[0].paths).toEqual(['weights.bin']);
   const weightData = files['weights.bin'].slice().buffer;
@@ -94,6 +96,29 @@ describe.each(cases)('$name $spec with $classes classes', ({ name, spec, classes
     const { dims, data } = await runLayersModel(exported);
     expect(dims).toEqual([1, 16, 32, classes]);
     expect(largestDifference(data, exported.expected)).toBeLessThan(tolerance);
+  });
+});
+
+describe('words that the catalogue does not use to the full', () => {
+  /** Windows larger and smaller than the stride, even and odd; broadcasting in add; every pooling. */
+  const network: Network = (layers, input) => {
+    const image = layers.input(input); // 16x32
+    const coarse = layers.leakyRelu(layers.convolution('coarse', image, { filters: 5, size: 4, stride: 4 }), 0.2); // 4x8
+    const pooled = layers.averagePool(layers.maxPool(image), 2); // 4x8
+    const joined = layers.concat(coarse, pooled, layers.convolution('odd', image, { filters: 2, size: 5, stride: 4, bias: false }));
+    const shifted = layers.add(joined, layers.globalAveragePool(joined));
+    const wide = layers.transposedConvolution('gaps', shifted, { filters: 4, size: 3, stride: 4 });
+    const tight = layers.transposedConvolution('overlaps', layers.dropout(shifted, 0.5), { filters: 4, size: 5, stride: 4 });
+    const gated = layers.multiply(layers.relu(layers.add(wide, tight)), layers.sigmoid(wide));
+    const up = layers.upConvolution('up', layers.maxPool(gated), 3);
+    return [layers.output(layers.convolution('head', layers.concat(up, layers.upSample(pooled, 4)), { filters: 2, size: 1 }))];
+  };
+
+  test('are exported right too', async () => {
+    const exported = await exportedNetwork(network, { classes: 2, exclusive: false });
+    expect(Math.max(...exported.expected) - Math.min(...exported.expected)).toBeGreaterThan(0.05);
+    expect(largestDifference((await runOnnx(exported)).data, channelsFirst(exported.expected, 2))).toBeLessThan(tolerance);
+    expect(largestDifference((await runLayersModel(exported)).data, exported.expected)).toBeLessThan(tolerance);
   });
 });
 

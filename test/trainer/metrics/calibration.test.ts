@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CalibrationState } from '../../../trainer/metrics/calibration.ts';
 import { calibration, goldenCases } from '../../tools/metricsGolden.ts';
+import { uniform } from '../../tools/numbers.ts';
 
 const logit = (probability: number) => Math.log(probability / (1 - probability));
 
@@ -72,6 +73,14 @@ describe('calibration', () => {
         expect(merged.curve()).toEqual(stateOf(all).curve());
       }),
     );
+  });
+
+  test('so do ten thousand pixels in a hundred parts', () => {
+    const all = Array.from(uniform(10_000, 'calibration', -8, 8), (z, i) => [z, i % 3 === 0 ? 1 : 0] as const);
+    const merged = new CalibrationState();
+    for (let k = 99; k >= 0; k--) merged.merge(stateOf(all.filter((_, i) => i % 100 === k)));
+    expect(merged.scores()).toEqual(stateOf(all).scores());
+    expect(merged.curve()).toEqual(stateOf(all).curve());
   });
 
   test('lies between 0 and 1, and the largest gap is no smaller than the mean one', () => {
