@@ -67,6 +67,12 @@ test('the same job, run again, gives the same digest', async () => {
   expect(digestOf(out('again'))).toBe(undisturbed.digest);
 });
 
+test('patches of the size of the images, one of each, are the same training as whole images, to the bit', async () => {
+  await segfleet(['train', job(), '--out', out('whole patches'), '--set', 'data.patches={height: 16, width: 16, perImage: 1}']);
+  expect(digestOf(out('whole patches'))).toBe(undisturbed.digest);
+  expect(resultsOf(out('whole patches'))).toBe(undisturbed.results);
+});
+
 describe('killed with SIGKILL', () => {
   test.each([
     ['in the first epoch, before any checkpoint', { event: 'step', step: 2 }],
