@@ -91,7 +91,7 @@ async function casesOfManifest(file: string): Promise<Case[]> {
     if (known.has(id)) throw new SegfleetError('invalidData', `${where}: the id ${id} stands on an earlier line too; ids must differ`);
     known.add(id);
     const resolved = (name: string | undefined) => (name ? resolve(folder, name) : undefined);
-    const files = { image: resolve(folder, record.image), mask: resolved(record.mask), fov: resolved(record.fov) };
+    const files = { image: resolve(folder, record.image), mask: resolved(record.mask), fov: resolved(record.fov ?? record.fov_mask) };
     for (const path of Object.values(files)) {
       if (path && !(await exists(path, listed))) {
         throw new SegfleetError('invalidData', `${where}: ${path} is not there; mend the path or remove the line`, {

@@ -111,6 +111,8 @@ describe('a manifest with parts', () => {
   test('says field of view and group', async () => {
     manifest('a,images/a.png,masks/a.png,masks/a.png,,eye');
     expect(await findCases(folder)).toMatchObject([{ fov: join(folder, 'masks/a.png'), group: 'eye' }]);
+    writeFileSync(join(folder, 'manifest.csv'), 'id,image,mask,fov_mask\na,images/a.png,masks/a.png,masks/a.png\n');
+    expect(await findCases(folder)).toMatchObject([{ fov: join(folder, 'masks/a.png') }]);
   });
 
   test.each([
