@@ -59,7 +59,7 @@ export interface ContributeOptions {
   readonly images: number;
   /**
    * Joins the parts of a sum that these lanes have, in their order, with those of all other lanes. Called once for each meeting point, in
-   * the same order by everybody.
+   * the same order by everybody, also by whom has only lanes without images.
    */
   readonly meet: (parts: readonly HostTensor[]) => Promise<HostTensor>;
   /** Ends the runs that wait for a sum. */
@@ -88,8 +88,7 @@ interface LaneStep extends Inputs {
   readonly batchImages: Output;
   /** Gradients, statistics and loss, then what `adaptiveLog` wraps. */
   readonly fetches: readonly Output[];
-  /** Where sums meet: their number, and how. */
-  readonly numMeetings: number;
+  /** Where sums meet. */
   readonly mailbox: Mailbox;
 }
 
@@ -100,6 +99,8 @@ interface UpdateStep {
   readonly norm: Output;
   readonly targets: readonly Operation[];
 }
+
+type RunningLane = LaneStep & { readonly ended: Promise<Float32Array> };
 
 interface Statistic {
   readonly name: string;
@@ -198,7 +199,7 @@ export class Program {
     const results = new Map<number, Float32Array>();
     if (meets) {
       const runs = filled.map((work, slot) => this.#startLane(work, slot, options));
-      const letters = this.#exchangeLetters(runs, options);
+      const letters = this.#exchangeLetters(lanes, new Map(runs.map((run, i) => [filled[i].lane, run])), options);
       try {
         for (const [i, { ended }] of runs.entries()) results.set(filled[i].lane, await ended);
         await letters;
@@ -211,6 +212,11 @@ export class Program {
     }
     const empty = new Float32Array(this.#contributionSize());
     return lanes.map(({ lane }) => results.get(lane) ?? empty.slice());
+  }
+
+  /** The shapes of the sums that meet in the middle of a step, in their order. @param count images of a lane */
+  meetings(count: number): readonly (readonly number[])[] {
+    return this.#laneStep(0, count).mailbox.dimensions;
   }
 
   /** Updates all variables from the sum of the contributions of all lanes. */
@@ -321,16 +327,16 @@ export class Program {
     return ofParameters + this.#statistics.reduce((sum, { size }) => sum + size, 0) + 2;
   }
 
-  #startLane({ lane, batch }: Lane, slot: number, { ticket, images }: ContributeOptions) {
+  #startLane({ lane, batch }: Lane, slot: number, { ticket, images }: ContributeOptions): RunningLane {
     const traced = this.#laneStep(slot, batch.count);
-    const { fetches, share, batchImages, numMeetings, mailbox, ...inputs } = traced;
+    const { fetches, share, batchImages, mailbox, ...inputs } = traced;
     const weight = batch.count / images;
     const feeds: Feeds = [
       ...this.#batchFeeds(inputs, batch),
       this.#dropoutFeed(ticket.step, lane),
       [share, float32Scalar(weight)],
       [batchImages, float32Scalar(images)],
-      ...(numMeetings > 0 ? [mailbox.feed(ticket)] : []),
+      ...(mailbox.dimensions.length > 0 ? [mailbox.feed(ticket)] : []),
     ];
     const ended = this.#session.run(feeds, fetches, mailbox.meetings).then(values => this.#contributionOf(values, weight));
     ended.catch(() => {}); // whoever waits for it gets the error
@@ -350,19 +356,20 @@ export class Program {
     return contribution;
   }
 
-  /** Takes the parts of each sum out of the running lanes, and answers them with the whole. */
-  async #exchangeLetters(runs: readonly (LaneStep & { ended: Promise<unknown> })[], options: ContributeOptions): Promise<void> {
+  /** Takes the parts of each sum out of the running lanes, and answers them with the whole. A lane without images adds zeros. */
+  async #exchangeLetters(lanes: readonly Lane[], runs: ReadonlyMap<number, RunningLane>, options: ContributeOptions): Promise<void> {
     const { ticket, meet, signal } = options;
-    const abort = () => Promise.all(runs.map(({ mailbox, ended }) => mailbox.abort(this.#session, ended)));
-    const boxes = runs.map(({ mailbox }) => new LetterBox(() => mailbox.next(this.#session)));
+    const abort = () => Promise.all([...runs.values()].map(({ mailbox, ended }) => mailbox.abort(this.#session, ended)));
+    const boxes = lanes.map(({ lane }) => runs.get(lane)).map(run => run && new LetterBox(() => run.mailbox.next(this.#session)));
     // A run that fails sends no more letters.
-    const failed = Promise.all(runs.map(({ ended }) => ended)).then(() => new Promise<never>(() => {}));
+    const failed = Promise.all([...runs.values()].map(({ ended }) => ended)).then(() => new Promise<never>(() => {}));
     try {
-      for (let point = 0; point < (runs[0]?.numMeetings ?? 0); point++) {
+      for (const [point, dimensions] of this.meetings(lanes.find(({ batch }) => batch.count > 0)?.batch.count ?? 1).entries()) {
         signal?.throwIfAborted();
-        const parts = await Promise.race([Promise.all(boxes.map(box => box.take(point))), failed]);
+        const nothing = () => float32(new Float32Array(sizeOf(dimensions)), dimensions);
+        const parts = await Promise.race([Promise.all(boxes.map(box => box?.take(point) ?? nothing())), failed]);
         const whole = await meet(parts);
-        await Promise.all(runs.map(({ mailbox }) => mailbox.answer(this.#session, point, ticket, whole)));
+        await Promise.all([...runs.values()].map(({ mailbox }) => mailbox.answer(this.#session, point, ticket, whole)));
       }
     } catch (error) {
       await abort();
@@ -477,11 +484,10 @@ export class Program {
       const inputs = this.#inputs(count);
       const mailbox = new Mailbox(graph, `lane${slot}x${count}`);
       const [share, batchImages] = [0, 1].map(() => graph.placeholder('float32', []));
-      let numMeetings = 0;
       const fetches = trace(graph, () => {
         const values = this.#values();
         const across: AcrossLanes = {
-          sum: x => mailbox.sumOverLanes(numMeetings++, x),
+          sum: x => mailbox.sumOverLanes(mailbox.dimensions.length, x),
           images: tensorOf(batchImages) as tf.Scalar,
         };
         const rest: Output[] = [];
@@ -496,7 +502,7 @@ export class Program {
         const gradients = gradientsOf(this.#trainable().map(({ name }) => values.get(name)!));
         return [...gradients.map(outputOf), ...rest];
       });
-      return { ...inputs, share, batchImages, fetches, numMeetings, mailbox };
+      return { ...inputs, share, batchImages, fetches, mailbox };
     });
   }
 

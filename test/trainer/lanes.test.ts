@@ -170,14 +170,13 @@ describe('whoever computes them', () => {
           ? { ...data[1], count: 3, images: data[1].images.slice(0, 3 * 12_288), labels: data[1].labels.slice(0, 3 * 4096) }
           : data[step - 1];
       const lanes = cutIntoLanes(batch, full.image, numLanes);
-      const filled = groups.map(group => group.filter(lane => lanes[lane].batch.count > 0));
-      const meeting = new Meeting(filled.filter(group => group.length > 0));
+      const meeting = new Meeting(groups);
       const contributions = new Array<Float32Array>(numLanes);
       await Promise.all(
         programs.map(async (program, g) => {
           const own: Lane[] = groups[g].map(lane => lanes[lane]);
           const ticket = { generation: 1, step };
-          const parts = await program.contribute(own, { ticket, images: batch.count, meet: values => meeting.join(filled[g], values) });
+          const parts = await program.contribute(own, { ticket, images: batch.count, meet: values => meeting.join(groups[g], values) });
           for (const [i, lane] of groups[g].entries()) contributions[lane] = parts[i];
         }),
       );

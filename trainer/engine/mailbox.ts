@@ -101,6 +101,11 @@ export class Mailbox {
     return graph.output('Reshape', [answered, dimensionsNode], { T: type('float32'), Tshape: type('int32') });
   }
 
+  /** Of what meets, by meeting point, where these were numbered from 0. */
+  get dimensions(): readonly (readonly number[])[] {
+    return [...this.#meetings.values()].map(({ dimensions }) => dimensions);
+  }
+
   /**
    * Must be among the targets of the run: a meeting whose sum nothing uses would be left out of it, while the host waits for its letter.
    */
