@@ -12,10 +12,15 @@ import { decoderVersion, type Size } from './decode.ts';
 
 /** A decoded case without its id. */
 export interface CachedCase {
+  /** [height, width, channels] */
   readonly image: Uint8Array;
+  /** [height, width] */
   readonly labels: Uint8Array;
+  /** [height, width]: 1 in the field of view, where the data set has one. */
   readonly fov?: Uint8Array;
+  /** Of these three. */
   readonly size: Size;
+  /** Of the files. */
   readonly original: Size;
   readonly digest: string;
 }

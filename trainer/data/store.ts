@@ -6,22 +6,11 @@ import { SegfleetError } from '../errors.ts';
 import { ignoredLabel } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
-import { KeptCases } from './decodedCache.ts';
+import { type CachedCase, KeptCases } from './decodedCache.ts';
 import { caseDigest, dataDigest } from './digest.ts';
 
-export interface DecodedCase {
+export interface DecodedCase extends CachedCase {
   readonly id: string;
-  /** [height, width, channels] */
-  readonly image: Uint8Array;
-  /** [height, width] */
-  readonly labels: Uint8Array;
-  /** [height, width]: 1 in the field of view, where the data set has one. */
-  readonly fov?: Uint8Array;
-  /** Of these three. */
-  readonly size: Size;
-  /** Of the files. */
-  readonly original: Size;
-  readonly digest: string;
 }
 
 /** Without a size, each case keeps its own. */
