@@ -7,8 +7,8 @@ export default defineConfig({
     // Native code: each file in a process of its own, two at a time on the two cores that CI has.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     disableConsoleIntercept: true,
     reporters: ['default', './test/tools/reporter.ts'],
     env: { UV_THREADPOOL_SIZE: '136' },
