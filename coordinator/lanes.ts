@@ -3,8 +3,9 @@
  */
 
 export interface LaneRange {
-  readonly first: number;
-  readonly count: number;
+  readonly start: number;
+  /** The lane after the last. */
+  readonly end: number;
 }
 
 /**
@@ -26,10 +27,10 @@ export function dealLanes(lanes: number, capacities: readonly number[]): LaneRan
     }
     counts[least]++;
   }
-  let first = 0;
+  let end = 0;
   return counts.map(count => {
-    const range = { first, count };
-    first += count;
-    return range;
+    const start = end;
+    end += count;
+    return { start, end };
   });
 }

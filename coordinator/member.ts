@@ -42,8 +42,8 @@ export const defaultMemberTiming: MemberTiming = { heartbeatMs: 300, duplicateMs
 export interface Seat {
   readonly generation: number;
   readonly rank: number;
-  readonly size: number;
-  readonly lanes: LaneRange;
+  /** The lanes of every rank. */
+  readonly ranges: readonly LaneRange[];
 }
 
 export type Order =
@@ -196,9 +196,9 @@ class Turn {
         if (body.generation === generation)
           return this.#again(member.address && { type: 'listening', generation, address: member.address });
         if (!this.#catchUp(body.committed)) return;
-        const { rank, size, lanes } = body;
+        const { rank, ranges } = body;
         this.#drop();
-        member.seat = { generation: body.generation, rank, size, lanes };
+        member.seat = { generation: body.generation, rank, ranges };
         member.address = undefined;
         this.orders.push({ order: 'open', ...member.seat });
         return;
@@ -302,7 +302,7 @@ class Turn {
     if (saving?.generation === generation && saving.step === step) return this.#again(saving.done);
     if (seat?.generation !== generation || member.step !== step) return;
     member.saving = { generation, step };
-    this.orders.push({ order: 'save', generation, step, rank: seat.rank, size: seat.size });
+    this.orders.push({ order: 'save', generation, step, rank: seat.rank, size: seat.ranges.length });
   }
 
   #drop(): void {

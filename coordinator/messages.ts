@@ -102,8 +102,11 @@ const fromCoordinatorBody = z.discriminatedUnion('type', [
     type: z.literal('assign'),
     generation: count,
     rank: count,
-    size: z.int().min(1).max(maxWorkers),
-    lanes: z.strictObject({ first: count, count }),
+    /** The lanes of every rank. */
+    ranges: z
+      .array(z.strictObject({ start: count, end: count }))
+      .min(1)
+      .max(maxWorkers),
     committed,
   }),
   z.strictObject({ type: z.literal('start'), generation: count, step: count, peers: z.array(address).max(maxWorkers) }),

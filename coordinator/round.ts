@@ -68,6 +68,8 @@ export type RoundEvent =
 
 export type Effect =
   | { readonly do: 'send'; readonly id: string; readonly session: Session; readonly body: FromCoordinatorBody }
+  /** The run stands at this step, which is not the one after the last committed: at the start, or since all that held that were lost. */
+  | { readonly do: 'position'; readonly step: number; readonly place: Place }
   | { readonly do: 'committed'; readonly step: number; readonly digest: string; readonly place: Place; readonly members: readonly string[] }
   /** Every share of the checkpoint is stored: the manifest can be written. */
   | { readonly do: 'checkpointed'; readonly step: number; readonly generation: number; readonly shares: readonly string[] }
@@ -98,7 +100,7 @@ export interface Round {
   workers: Map<string, Worker>;
   /** The ids of the current generation by rank; empty once one of them is lost. */
   members: string[];
-  lanes: LaneRange[];
+  ranges: LaneRange[];
   /** Of the members, by id. */
   addresses: Map<string, string>;
   prepared: Map<string, Prepared>;
@@ -137,7 +139,7 @@ export function createRound(options: RoundOptions): Round {
     place: { epoch: 0, next: 0 },
     workers: new Map(),
     members: [],
-    lanes: [],
+    ranges: [],
     addresses: new Map(),
     prepared: new Map(),
     checkpointDue: false,
@@ -406,7 +408,7 @@ class Turn {
     }
     round.phase = 'boundary';
     round.members = [];
-    round.lanes = [];
+    round.ranges = [];
     round.addresses.clear();
     round.prepared.clear();
     round.apart.clear();
@@ -496,9 +498,9 @@ class Turn {
     const chosen = this.#choose(staying);
     if (chosen.length < min) return;
     const capacities = chosen.map(({ capacity }) => capacity);
-    const lanes = dealLanes(round.options.lanes, capacities);
-    if (!lanes) return;
-    if (!sameIds(chosen, round.members)) return this.#open(chosen, lanes);
+    const ranges = dealLanes(round.options.lanes, capacities);
+    if (!ranges) return;
+    if (!sameIds(chosen, round.members)) return this.#open(chosen, ranges);
     round.phase = 'computing';
     round.started = true;
     for (const id of round.members) this.#sendStart(id);
@@ -535,6 +537,7 @@ class Turn {
     if (round.checkpoint) round.checkpointDue = true;
     round.checkpoint = undefined;
     round.savedStep = undefined;
+    this.effects.push({ do: 'position', step: best.step, place: round.place });
     return true;
   }
 
@@ -593,12 +596,12 @@ class Turn {
     return [...current.sort((a, b) => rank(a) - rank(b)), ...others].slice(0, this.round.options.lanes);
   }
 
-  #open(chosen: readonly Worker[], lanes: LaneRange[]): void {
+  #open(chosen: readonly Worker[], ranges: LaneRange[]): void {
     const { round } = this;
     round.generation++;
     round.phase = 'opening';
     round.members = chosen.map(({ id }) => id);
-    round.lanes = lanes;
+    round.ranges = ranges;
     round.addresses.clear();
     round.prepared.clear();
     round.apart.clear();
@@ -606,8 +609,8 @@ class Turn {
   }
 
   #assign(rank: number): void {
-    const { generation, members, lanes, committed } = this.round;
-    this.#send(members[rank], { type: 'assign', generation, rank, size: members.length, lanes: lanes[rank], committed: committed! });
+    const { generation, members, ranges, committed } = this.round;
+    this.#send(members[rank], { type: 'assign', generation, rank, ranges, committed: committed! });
   }
 
   #sendStart(id: string): void {

@@ -3,7 +3,9 @@
  * reorders, and workers that are killed, paused, hung and started again. What happens follows from a seed alone. After every event
  * the promises of the design are checked (`I1` and so on are the invariants of the reliability catalogue).
  */
-import { advanceMember, createMember, type Done, type Member, type MemberEvent, type Order, type Seat } from '../../coordinator/member.ts';
+
+import type { LaneRange } from '../../coordinator/lanes.ts';
+import { advanceMember, createMember, type Done, type Member, type MemberEvent, type Order } from '../../coordinator/member.ts';
 import type { Digests, FromCoordinator, FromWorker, Holding, Samples } from '../../coordinator/messages.ts';
 import { advance, createRound, type Effect, type Round, type RoundEvent, type RoundOptions } from '../../coordinator/round.ts';
 import { generator, hash32 } from '../../trainer/random.ts';
@@ -102,8 +104,7 @@ export class Fleet {
   readonly counts = { lost: 0, checkpoints: 0, transfers: 0, rewinds: 0, stale: 0, events: 0 };
   #coordinatorPausedUntil = 0;
   #committed: number | undefined;
-  /** What lane of what step each committed step was made of, epoch by epoch. */
-  readonly #used = new Map<number, string>();
+  readonly #digests = new Map<number, string>();
   readonly #fabric = new Map<string, { sums: Map<number, number>; size: number }>();
   readonly #draw: () => number;
   #events: { at: number; order: number; run: () => void }[] = [];
@@ -143,7 +144,10 @@ export class Fleet {
 
   /** The run has ended, and no process that can still act has weights that it should not have. */
   #isOver(): boolean {
-    return this.ends.length > 0 && this.round.end !== undefined && this.round.workers.size === 0;
+    if (this.round.end === undefined || this.round.workers.size > 0) return false;
+    const { steps } = this.plan;
+    for (let step = 1; step <= steps; step++) if (!this.#digests.has(step)) throw new Error(`I2: step ${step} was never committed`);
+    return true;
   }
 
   #options(term: number): RoundOptions {
@@ -219,7 +223,10 @@ export class Fleet {
           break;
         }
         case 'committed':
-          this.#committedStep(effect.step, term);
+          this.#committedStep(effect.step, effect.digest, term);
+          break;
+        case 'position':
+          this.#position(effect.step, term);
           break;
         case 'lost':
           this.counts.lost++;
@@ -234,16 +241,19 @@ export class Fleet {
     }
   }
 
-  /** I2: steps are committed one after the other; what is committed once more (all holders were lost) is made of the same samples. */
-  #committedStep(step: number, term: number): void {
+  /** I2: steps are committed one after the other. What is committed once more, since all that held it were lost, is the same. */
+  #committedStep(step: number, digest: string, term: number): void {
     if (term === this.round.options.term) {
-      if (this.#committed !== undefined && step > this.#committed + 1) throw new Error(`I2: step ${step} after ${this.#committed}`);
+      if (step !== this.#committed! + 1) throw new Error(`I2: step ${step} after ${this.#committed}`);
       this.#committed = step;
     }
-    const reports = [...this.#fabric].filter(([key]) => key.endsWith(`:${step}`) && key.startsWith(`${term}:`));
-    if (reports.length === 0) throw new Error(`I2: step ${step} was committed, nobody computed it`);
-    const used = `${step}`;
-    this.#used.set(step, used);
+    if ((this.#digests.get(step) ?? digest) !== digest) throw new Error(`I2: step ${step} was committed twice, differently`);
+    this.#digests.set(step, digest);
+  }
+
+  #position(step: number, term: number): void {
+    if (term === this.round.options.term) this.#committed = step;
+    if (step > 0 && !this.#digests.has(step)) throw new Error(`I2: goes on from step ${step}, which was never committed`);
   }
 
   #hearFrom(message: FromWorker): void {
@@ -353,7 +363,9 @@ export class Fleet {
           this.#done(process, { type: 'listening', generation, address: `${process.process}/${generation}` });
         });
       case 'compute': {
-        const { step, rank, size, lanes, generation } = order;
+        const { step, rank, ranges, generation } = order;
+        const size = ranges.length;
+        const lanes = ranges[rank];
         if (process.step !== step - 1) throw new Error(`I1: ${process.id} computes step ${step} from step ${process.step}`);
         const sum = this.#sumOf(process.weights, step, lanes);
         const key = `${this.round.options.term}:${order.peers.join(',')}:${step}`;
@@ -411,9 +423,9 @@ export class Fleet {
     }
   }
 
-  #sumOf(weights: number, step: number, { first, count }: Seat['lanes']): number {
+  #sumOf(weights: number, step: number, { start, end }: LaneRange): number {
     let sum = 0;
-    for (let lane = first; lane < first + count; lane++) sum += laneSum(weights, step, lane);
+    for (let lane = start; lane < end; lane++) sum += laneSum(weights, step, lane);
     return sum;
   }
 
@@ -426,12 +438,12 @@ export class Fleet {
     return { step, digest: String(weights), ...this.#place(step), finished: step === this.plan.steps };
   }
 
-  #samplesOf(step: number, { first, count }: Seat['lanes']): Samples {
+  #samplesOf(step: number, { start, end }: LaneRange): Samples {
     const { batch, samples, lanes } = this.plan;
     const { epoch, next } = this.#place(step - 1);
     const size = Math.min(batch, samples - next);
     const at = (lane: number) => Math.floor((lane * size) / lanes);
-    return { epoch, first: next + at(first), count: at(first + count) - at(first), of: samples };
+    return { epoch, first: next + at(start), count: at(end) - at(start), of: samples };
   }
 
   // --- faults
@@ -493,13 +505,13 @@ export class Fleet {
     if (round.members.length > plan.lanes) throw new Error('more members than lanes');
     if (round.phase === 'computing' || round.phase === 'opening') {
       let next = 0;
-      for (const { first, count } of round.lanes) {
-        if (first !== next || count < 1 || count > Math.max(plan.capacity, round.ending ? plan.lanes : 0)) break;
-        next = first + count;
+      for (const { start, end } of round.ranges) {
+        if (start !== next || end <= start || end - start > Math.max(plan.capacity, round.ending ? plan.lanes : 0)) break;
+        next = end;
       }
       const isSaving = round.phase === 'opening' && round.members.length < plan.min;
       const leaving = round.members.some(id => round.workers.get(id)?.leaving);
-      if (next !== plan.lanes && !isSaving && !leaving) throw new Error(`lanes are not covered: ${JSON.stringify(round.lanes)}`);
+      if (next !== plan.lanes && !isSaving && !leaving) throw new Error(`lanes are not covered: ${JSON.stringify(round.ranges)}`);
       if (round.phase === 'computing' && round.members.length < plan.min) throw new Error('computes with fewer workers than the least');
     }
     if (!round.end) for (const id of round.members) if (!round.workers.has(id)) throw new Error(`${id} is a member but not there`);
