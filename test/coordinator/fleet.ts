@@ -4,11 +4,11 @@
  * the promises of the design are checked (`I1` and so on are the invariants of the reliability catalogue).
  */
 
-import type { LaneRange } from '../../coordinator/lanes.ts';
 import { advanceMember, createMember, type Done, type Member, type MemberEvent, type Order } from '../../coordinator/member.ts';
-import type { Digests, FromCoordinator, FromWorker, Holding, Samples } from '../../coordinator/messages.ts';
+import type { Digests, FromCoordinator, FromWorker, Holding } from '../../coordinator/messages.ts';
 import { advance, createRound, type Effect, type Round, type RoundEvent, type RoundOptions } from '../../coordinator/round.ts';
-import { generator, hash32 } from '../../trainer/random.ts';
+import { generator } from '../../trainer/random.ts';
+import { applySum, firstWeights, placeOf, samplesOf, sumOf, undisturbed } from './toy.ts';
 
 export interface Plan {
   readonly seed: number;
@@ -53,21 +53,6 @@ const mustEndWithin = 240_000;
 
 const timing = { deadAfterMs: 2500, hungAfterMs: 8000, gatherMs: 3000, stateWithinMs: 20_000, quarantineMs: 5000 };
 const memberTiming = { heartbeatMs: 300, duplicateMs: 10_000, silenceMs: 1e9 };
-
-/** The toy's weights: a number that any difference in lanes, order or steps would change. */
-export const laneSum = (weights: number, step: number, lane: number): number => hash32(weights, step, lane) % 65_536;
-export const applySum = (weights: number, step: number, sum: number): number => hash32(weights, step, sum);
-export const firstWeights = 12345;
-
-export function undisturbed(steps: number, lanes: number): number[] {
-  const weights = [firstWeights];
-  for (let step = 1; step <= steps; step++) {
-    let sum = 0;
-    for (let lane = 0; lane < lanes; lane++) sum += laneSum(weights[step - 1], step, lane);
-    weights.push(applySum(weights[step - 1], step, sum));
-  }
-  return weights;
-}
 
 interface Process {
   readonly id: string;
@@ -367,7 +352,7 @@ export class Fleet {
         const size = ranges.length;
         const lanes = ranges[rank];
         if (process.step !== step - 1) throw new Error(`I1: ${process.id} computes step ${step} from step ${process.step}`);
-        const sum = this.#sumOf(process.weights, step, lanes);
+        const sum = sumOf(process.weights, step, lanes);
         const key = `${this.round.options.term}:${order.peers.join(',')}:${step}`;
         this.#after(20 + this.#draw() * 100, () => {
           if (process.dead || process.ended || process.era !== era) return;
@@ -379,7 +364,7 @@ export class Fleet {
             const total = [...meeting.sums.values()].reduce((a, b) => a + b, 0);
             process.sums = { step, sum: total };
             const digest = `${total}:${process.weights}`;
-            const samples = this.#samplesOf(step, lanes);
+            const samples = samplesOf(step, lanes, this.plan);
             const after = step === this.plan.steps ? 'finish' : step % 5 === 0 ? 'checkpoint' : 'next';
             this.#done(process, { type: 'prepared', generation, step, digest, samples, after, seconds: 0.1 });
           });
@@ -423,27 +408,8 @@ export class Fleet {
     }
   }
 
-  #sumOf(weights: number, step: number, { start, end }: LaneRange): number {
-    let sum = 0;
-    for (let lane = start; lane < end; lane++) sum += laneSum(weights, step, lane);
-    return sum;
-  }
-
-  #place(step: number): { epoch: number; next: number } {
-    const perEpoch = Math.ceil(this.plan.samples / this.plan.batch);
-    return { epoch: Math.floor(step / perEpoch), next: (step % perEpoch) * this.plan.batch };
-  }
-
   #holding({ step, weights }: Process): Holding {
-    return { step, digest: String(weights), ...this.#place(step), finished: step === this.plan.steps };
-  }
-
-  #samplesOf(step: number, { start, end }: LaneRange): Samples {
-    const { batch, samples, lanes } = this.plan;
-    const { epoch, next } = this.#place(step - 1);
-    const size = Math.min(batch, samples - next);
-    const at = (lane: number) => Math.floor((lane * size) / lanes);
-    return { epoch, first: next + at(start), count: at(end) - at(start), of: samples };
+    return { step, digest: String(weights), ...placeOf(step, this.plan), finished: step === this.plan.steps };
   }
 
   // --- faults
