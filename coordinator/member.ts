@@ -198,6 +198,8 @@ class Turn {
         if (!this.#catchUp(body.committed)) return;
         const { rank, ranges } = body;
         this.#drop();
+        // Opening and computing end an offer.
+        member.offering = undefined;
         member.seat = { generation: body.generation, rank, ranges };
         member.address = undefined;
         this.orders.push({ order: 'open', ...member.seat });
@@ -212,6 +214,7 @@ class Turn {
         const verify = member.started === 0;
         member.started = body.step;
         member.prepared = undefined;
+        member.offering = undefined;
         this.orders.push({ order: 'compute', ...member.seat!, step: body.step, peers: body.peers, verify });
         return;
       }
@@ -284,7 +287,6 @@ class Turn {
     if (committed.step === member.step + 1 && member.prepared?.step === committed.step && member.prepared.digest === committed.digest) {
       member.step = committed.step;
       member.prepared = undefined;
-      member.offering = undefined;
       this.orders.push({ order: 'apply', step: committed.step });
     }
     if (committed.step !== member.step) {
@@ -310,7 +312,6 @@ class Turn {
     if (member.started > member.step) this.orders.push({ order: 'abort' });
     member.started = 0;
     member.prepared = undefined;
-    member.offering = undefined;
   }
 
   #refused({ reason, sentence }: { reason: string; sentence: string }): void {

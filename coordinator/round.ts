@@ -105,7 +105,7 @@ export interface Round {
   addresses: Map<string, string>;
   prepared: Map<string, Prepared>;
   /** A state on its way from a member to newcomers. */
-  transfer?: { readonly donor: string; readonly since: number; address?: string };
+  transfer?: { readonly donor: string; readonly since: number; address?: string; told: string[] };
   checkpoint?: {
     readonly step: number;
     readonly generation: number;
@@ -119,10 +119,8 @@ export interface Round {
   ending?: 'ok' | 'preempted' | 'interrupted';
   /** Since there are enough workers to begin. */
   gatheringSince?: number;
-  started: boolean;
-  /** Generations lost at the step that is being computed, and the first cause. */
-  attempts: number;
-  firstCause?: string;
+  /** A step that generations were lost at and that was not committed since: how many, and the first cause. */
+  losses?: { readonly step: number; readonly count: number; readonly cause: string };
   /** Pairs of members (lower id first) that cannot reach each other, and since when. */
   apart: Map<string, number>;
   quarantine: Map<string, number>;
@@ -143,8 +141,6 @@ export function createRound(options: RoundOptions): Round {
     addresses: new Map(),
     prepared: new Map(),
     checkpointDue: false,
-    started: false,
-    attempts: 0,
     apart: new Map(),
     quarantine: new Map(),
   };
@@ -185,11 +181,10 @@ class Turn {
     const { round } = this;
     if (round.phase === 'opening' && round.addresses.size === round.members.length) round.phase = 'boundary';
     if (round.phase === 'computing' && round.prepared.size === round.members.length) this.#commit();
+    // Before anything else is asked of them, they must stop waiting for a lost peer.
+    for (const id of this.#stranded) this.#send(id, { type: 'abort', generation: round.generation, committed: round.committed! });
+    this.#stranded.clear();
     if (round.phase === 'boundary') this.#boundary();
-    // Whoever was not given a new task must at least stop waiting for a lost peer.
-    for (const id of this.#stranded) {
-      if (!round.members.includes(id)) this.#send(id, { type: 'abort', generation: round.generation, committed: round.committed! });
-    }
   }
 
   #tick(): void {
@@ -267,9 +262,9 @@ class Turn {
         }
         return;
       case 'offering':
-        if (round.transfer?.donor === id && body.step === round.committed?.step && round.transfer.address === undefined) {
+        if (round.transfer?.donor === id && body.step === round.committed?.step && round.transfer.address !== body.address) {
           round.transfer.address = body.address;
-          for (const needing of this.#needing()) this.#send(needing.id, { type: 'fetchState', step: body.step, address: body.address });
+          round.transfer.told = [];
         }
         return;
       case 'holding':
@@ -403,8 +398,9 @@ class Turn {
     if (!round.members.includes(id)) return;
     for (const member of round.members) if (member !== id) this.#stranded.add(member);
     if (round.phase === 'computing') {
-      round.attempts++;
-      round.firstCause ??= `${id} ${why}`;
+      const step = round.committed!.step + 1;
+      const { count, cause } = round.losses?.step === step ? round.losses : { count: 0, cause: `${id} ${why}` };
+      round.losses = { step, count: count + 1, cause };
     }
     round.phase = 'boundary';
     round.members = [];
@@ -412,9 +408,9 @@ class Turn {
     round.addresses.clear();
     round.prepared.clear();
     round.apart.clear();
-    const { attempts, options } = round;
-    if (attempts > options.attempts) {
-      const sentence = `step ${round.committed!.step + 1} lost workers ${attempts} times, the first because ${round.firstCause}`;
+    const { losses, options } = round;
+    if (losses && losses.count > options.attempts) {
+      const sentence = `step ${losses.step} lost workers ${losses.count} times, the first because ${losses.cause}`;
       this.#end('bug', `${sentence}; look at that worker's log`);
     }
   }
@@ -441,8 +437,7 @@ class Turn {
     round.committed = committed;
     round.place = place;
     round.phase = 'boundary';
-    round.attempts = 0;
-    round.firstCause = undefined;
+    if (round.losses && round.losses.step <= step) round.losses = undefined;
     round.prepared.clear();
     round.apart.clear();
     round.checkpointDue = wanted;
@@ -502,7 +497,6 @@ class Turn {
     if (!ranges) return;
     if (!sameIds(chosen, round.members)) return this.#open(chosen, ranges);
     round.phase = 'computing';
-    round.started = true;
     for (const id of round.members) this.#sendStart(id);
   }
 
@@ -532,7 +526,6 @@ class Turn {
     const best = holding.map(({ holds }) => holds!).reduce((a, b) => (b.step > a.step ? b : a));
     round.committed = { generation: round.generation, step: best.step, digest: '', checkpoint: false };
     round.place = { epoch: best.epoch, next: best.next };
-    round.attempts = 0;
     round.ending = best.finished ? 'ok' : undefined;
     if (round.checkpoint) round.checkpointDue = true;
     round.checkpoint = undefined;
@@ -558,12 +551,16 @@ class Turn {
     const step = round.committed!.step;
     if (!round.transfer) {
       const donor = holders.find(({ id }) => round.members.includes(id)) ?? holders[0];
-      round.transfer = { donor: donor.id, since: this.#now };
+      round.transfer = { donor: donor.id, since: this.#now, told: [] };
       this.#send(donor.id, { type: 'offerState', step });
     }
-    // Those that came while it was under way are told here; a second telling does no harm.
-    const { address } = round.transfer;
-    if (address !== undefined) for (const { id } of needing) this.#send(id, { type: 'fetchState', step, address });
+    const { address, told } = round.transfer;
+    if (address === undefined) return;
+    for (const { id } of needing) {
+      if (told.includes(id)) continue;
+      told.push(id);
+      this.#send(id, { type: 'fetchState', step, address });
+    }
   }
 
   /** Has the state of this boundary saved by the members, or by the holders where no generation is whole; true once it is. */

@@ -65,6 +65,8 @@ interface Process {
   busy: boolean;
   /** Raised by an abort: what is running then comes to nothing. */
   era: number;
+  /** The address at which its state can be had; an older one leads nowhere. */
+  offer?: string;
   /** What waits for its peers. */
   waiting?: () => void;
   pausedUntil: number;
@@ -326,6 +328,7 @@ export class Fleet {
     const order = process.queue.shift();
     if (!order) return;
     process.busy = true;
+    if (order.order === 'open' || order.order === 'compute') process.offer = undefined;
     const { era } = process;
     const finish = (act: () => void) => {
       const go = () => {
@@ -391,14 +394,15 @@ export class Fleet {
         return finish(() => {})();
       case 'offer':
         if (process.step !== order.step) throw new Error(`I4: ${process.id} offers step ${order.step} at step ${process.step}`);
-        return wait(10, () =>
-          this.#done(process, { type: 'offering', step: order.step, address: `${process.process}#${process.weights}` }),
-        );
+        return wait(10, () => {
+          process.offer = `${process.process}#${process.weights}#${this.#order}`;
+          this.#done(process, { type: 'offering', step: order.step, address: process.offer });
+        });
       case 'fetch': {
         const [from, weights] = order.address.split('#');
         return wait(50 + this.#draw() * 500, () => {
           const donor = this.processes.find(({ process }) => process === from)!;
-          if (donor.dead || donor.ended || donor.step !== order.step) return this.#done(process, { type: 'unfetched' });
+          if (donor.dead || donor.ended || donor.offer !== order.address) return this.#done(process, { type: 'unfetched' });
           process.weights = Number(weights);
           process.step = order.step;
           process.sums = undefined;

@@ -54,14 +54,16 @@ test.each([0, 1, 2])(
   'a worker is killed at every one of 20 steps and replaced at once: rank %i first, in every phase of a step',
   async offset => {
     const killed = new Set<number>();
+    // Three are needed: else the others would be through before a replacement has started.
     await start({
+      min: 3,
       onEvent: ({ event, step }, process) => {
         // Step k: the victim is worker (k + offset) mod 3, in another phase every third step.
         if (event !== phases[Math.floor(step / 3) % 3] || killed.has(step)) return;
         if (process.id !== 'abc'[(step + offset) % 3] || process !== worker(process.id)) return;
         killed.add(step);
         process.child.kill('SIGKILL');
-        if (step < 20) fleet.add(process.id, { incarnation: step });
+        fleet.add(process.id, { incarnation: step });
       },
     });
     for (const id of 'abc') fleet.add(id);
@@ -292,46 +294,54 @@ test('a worker with other data is refused with both digests; the run goes on', a
 });
 
 test('a second process of the same name is refused while the first is there, and the first goes on', async () => {
-  await start({ expected: 2, steps: 60, stepMs: 50 });
+  await start({ expected: 2, steps: 100_000 });
   fleet.add('a');
   const first = fleet.add('b');
   await until(() => fleet.committed().length > 0);
   const second = fleet.add('b', { duplicateMs: 300 });
-  await expectUndisturbed();
+  await second.exited;
   expect(second.events).toEqual([
     { event: 'end', id: 'b', code: 'conflict', sentence: 'another worker is called b; give this one another name, or end the other' },
   ]);
-  expect(first.events.at(-1)).toMatchObject({ code: 'ok' });
+  fleet.coordinator.stop('preempted');
+  expect(await fleet.end()).toMatchObject({ code: 'preempted' });
+  expect(first.events.at(-1)).toMatchObject({ code: 'preempted' });
   expect(lost()).toEqual([]);
 });
 
 test('garbage on the port, foreign keys and malformed messages are counted; the run takes no notice', async () => {
-  await start({ encrypted: true, steps: 40, stepMs: 50 });
+  await start({ encrypted: true, steps: 100_000 });
   for (const id of 'abc') fleet.add(id);
-  await until(() => fleet.committed().length > 2);
+  await until(() => fleet.committed().length > 0);
   const port = Number(new URL(fleet.coordinator.endpoint).port);
-  const bytes = [
+  const garbage = [
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
     Buffer.from([1, 0, 5, 0, 104, 101, 108, 108, 111]),
     Buffer.alloc(20_000, 7),
     Buffer.alloc(0),
   ];
-  const sockets = bytes.map(garbage => {
-    const socket = connect(port, '127.0.0.1', () => socket.write(garbage));
+  const sockets = garbage.map(bytes => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
     return socket.on('error', () => {});
   });
-  const stranger = new Dealer({ linger: 0, curveServerKey: fleet.keys!.coordinator.publicKey, ...named(curveKeyPair()) });
+  const serverKey = { curveServerKey: fleet.keys!.coordinator.publicKey };
+  const stranger = new Dealer({ linger: 0, ...serverKey, ...named(curveKeyPair()) });
   stranger.connect(fleet.coordinator.endpoint);
-  const member = new Dealer({ linger: 0, curveServerKey: fleet.keys!.coordinator.publicKey, ...named(fleet.keys!.worker) });
+  const plain = new Dealer({ linger: 0 });
+  plain.connect(fleet.coordinator.endpoint);
+  const member = new Dealer({ linger: 0, ...serverKey, ...named(fleet.keys!.worker) });
   member.connect(fleet.coordinator.endpoint);
-  for (const frames of [['x'], ['{}'], ['{"version":1,"run":"other"}'], ['{"version":1,"run":"toy"}'], ['a', 'b']])
+  for (const frames of [['x'], ['{}'], ['{"version":1,"run":"other"}'], ['{"version":1,"run":"toy"}'], ['a', 'b']]) {
     await member.send(frames);
-  await expectUndisturbed();
-  expect(lost()).toEqual([]);
+  }
+  await until(() => fleet.status?.dropped.parts === 1 && fleet.status.refused.auth > 0 && fleet.status.refused.protocol > 0);
   expect(fleet.status!.dropped).toEqual({ json: 1, version: 1, run: 1, shape: 1, parts: 1 });
-  expect(fleet.status!.refused.auth).toBeGreaterThan(0);
-  expect(fleet.status!.refused.protocol).toBeGreaterThan(0);
-  for (const socket of [stranger, member]) socket.close();
+  const before = fleet.committed().length;
+  await until(() => fleet.committed().length > before + 5);
+  fleet.coordinator.stop('preempted');
+  expect(await fleet.end()).toMatchObject({ code: 'preempted' });
+  expect(lost()).toEqual([]);
+  for (const socket of [stranger, plain, member]) socket.close();
   for (const socket of sockets) socket.destroy();
 });
 
@@ -344,7 +354,7 @@ test('a step that always kills ends the run with the first cause', async () => {
       if (event !== 'computing' || step !== 5) return;
       process.child.kill('SIGKILL');
       killed++;
-      if (killed < 8) fleet.add('a', { incarnation: killed });
+      if (killed < 4) fleet.add('a', { incarnation: killed });
     },
   });
   fleet.add('a');

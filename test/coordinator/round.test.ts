@@ -43,8 +43,12 @@ const plans: fc.Arbitrary<Plan> = fc
   })
   .map(plan => ({ ...plan, min: Math.min(plan.min, plan.lanes) }));
 
-test('whatever dies, stops, joins, is lost, late or doubled, the run ends with the weights of the undisturbed one', () => {
-  const numRuns = Number(process.env.FLEET_RUNS ?? 1000);
+// FLEET_RUNS=20000 for a long night.
+const numRuns = Number(process.env.FLEET_RUNS ?? 1000);
+
+test('whatever dies, stops, joins, is lost, late or doubled, the run ends with the weights of the undisturbed one', {
+  timeout: 120_000 + 200 * numRuns,
+}, () => {
   fc.assert(
     fc.property(plans, plan => {
       const fleet = new Fleet(plan);
@@ -52,5 +56,25 @@ test('whatever dies, stops, joins, is lost, late or doubled, the run ends with t
       expect(fleet.ends.map(({ code }) => code)).toEqual(['ok']);
     }),
     { numRuns },
+  );
+});
+
+test('a death costs no more than its detection, one step and a state to pass on', { timeout: 120_000 + 200 * numRuns }, () => {
+  const kills = fc.array(
+    fc.record({ at: fc.integer({ min: 0, max: 8000 }), kind: fc.constantFrom('kill' as const), worker: fc.nat(7), lasts: fc.nat(4000) }),
+    { maxLength: 6 },
+  );
+  fc.assert(
+    fc.property(plans, kills, (plan, faults) => {
+      const workers = Math.max(plan.workers, plan.min + 1);
+      const fleet = new Fleet({ ...plan, workers, capacity: plan.lanes, loss: 0, repeat: 0, late: 0, faults });
+      fleet.run();
+      // Beginning (gathering at most 3000 ms), a step at most 140 ms, two checkpoints of at most 2200 ms that the end may wait for.
+      const undisturbed = 3500 + 140 * plan.steps + 4400;
+      // Noticed after 2500 ms (or its replacement comes, up to 4000 ms), the state in two hops, then at worst gathering anew.
+      const death = 2700 + 4000 + 1200 + 3000;
+      expect(fleet.now).toBeLessThan(undisturbed + faults.length * death);
+    }),
+    { numRuns: Math.ceil(numRuns / 3) },
   );
 });

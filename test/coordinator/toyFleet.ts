@@ -123,6 +123,8 @@ export class ToyFleet {
     const end = this.history.find(event => event.do === 'end');
     if (!end) throw new Error('the coordinator ended without a word');
     await Promise.all(this.processes.map(({ exited }) => exited));
+    const complaints = this.processes.map(({ stderr }) => stderr).join('');
+    if (complaints) throw new Error(complaints);
     return end;
   }
 

@@ -156,7 +156,7 @@ const control = new Control({
   incarnation: options.incarnation,
   digests: options.digests,
   capacity: options.capacity,
-  timing: { heartbeatMs: 100, duplicateMs: options.duplicateMs ?? 10_000 },
+  timing: { heartbeatMs: 100, duplicateMs: options.duplicateMs ?? 10_000, silenceMs: 10_000 },
 });
 process.on('SIGTERM', () => control.leave());
 const offerAt = (count: number) => (keys ? 'tcp://127.0.0.1:*' : `ipc://${folder}/${id}.${process.pid}.state.${count}`);
