@@ -1,0 +1,46 @@
+/**
+ * What the coordinator's main thread and its socket thread say to each other.
+ */
+import type { KeyPair } from './exchange/keys.ts';
+import type { Malformed } from './messages.ts';
+import type { Effect, RoundOptions } from './round.ts';
+
+export interface ServerThreadOptions {
+  readonly run: string;
+  readonly listen: string;
+  readonly round: RoundOptions;
+  readonly keys?: { readonly coordinator: KeyPair; readonly worker: KeyPair };
+}
+
+export interface WorkerStatus {
+  readonly id: string;
+  /** Undefined for a spare. */
+  readonly rank?: number;
+  readonly state: 'spare' | 'fetching' | 'opening' | 'computing' | 'waiting' | 'leaving';
+  /** Milliseconds since it was heard last. */
+  readonly silentMs: number;
+  /** Its own computing time in the last step that it prepared. */
+  readonly seconds?: number;
+}
+
+export interface Status {
+  readonly phase: 'boundary' | 'opening' | 'computing' | 'ended';
+  readonly generation: number;
+  readonly step?: number;
+  readonly workers: readonly WorkerStatus[];
+  /** Frames that were dropped, by why. */
+  readonly dropped: Readonly<Partial<Record<Malformed, number>>>;
+  /** Connections that did not get in, by why. */
+  readonly refused: Readonly<Record<'auth' | 'protocol' | 'other', number>>;
+}
+
+export type CoordinatorEvent = Exclude<Effect, { do: 'send' }> | { readonly do: 'status'; readonly status: Status };
+
+export type ToServer =
+  | { readonly type: 'checkpoint' }
+  | { readonly type: 'stop'; readonly code: 'preempted' | 'interrupted' }
+  | { readonly type: 'close' };
+
+export type FromServer =
+  | { readonly type: 'listening'; readonly endpoint: string }
+  | { readonly type: 'event'; readonly event: CoordinatorEvent };
