@@ -1,0 +1,187 @@
+/**
+ * The thread of the exchange: its sockets, and the sums between them, so that neither waits for the main thread nor holds it up.
+ * It ends by closing its sockets and returning.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Pull, Push } from 'zeromq';
+import { arenaOf } from './arena.ts';
+import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, headerBytes, runTag } from './frame.ts';
+import { behindGate, openGate } from './gate.ts';
+import { loadKernels } from './kernels.ts';
+import { Counters, type FromThread, handshakeFailures, type ThreadOptions, type ToThread } from './messages.ts';
+import { defaultChunkLength, planOf } from './plan.ts';
+import { type Outgoing, Reducer } from './reduce.ts';
+
+const options = workerData as ThreadOptions;
+const { generation, wire, keys, memory, rank } = options;
+const port = parentPort!;
+const plan = planOf(options);
+const run = runTag(options.run);
+const counters = new Counters(plan.workers, options.counters);
+const expected: Expected = { plan, wire, run, generation, inline: true };
+const tell = (message: FromThread) => port.postMessage(message);
+
+/** Frames that wait between a socket and its reader. Each side of a connection holds that many at most. */
+const highWaterMark = 8;
+/** A peer that connects and says nothing is dropped. */
+const handshakeMs = 5000;
+/** A connection on which nothing that was sent is acknowledged for so long is broken. */
+const unacknowledgedMs = 10_000;
+
+const common = { linger: 0, handshakeInterval: handshakeMs, tcpMaxRetransmitTimeout: unacknowledgedMs } as const;
+const chunkBytes = (options.chunkLength ?? defaultChunkLength) * bytesPerNumber[wire];
+
+let closing = false;
+const peers: (Peer | undefined)[] = [];
+
+/** One connection to send on. A socket takes one frame at a time, so they queue here; the numbers stay where they are. */
+class Peer {
+  readonly #socket: Push;
+  readonly #queue: Outgoing[] = [];
+  #sending = false;
+
+  constructor(to: number, endpoint: string, connected: () => void) {
+    const curve = keys && { curveServerKey: keys.publicKey, curvePublicKey: keys.publicKey, curveSecretKey: keys.secretKey };
+    this.#socket = new Push({ ...common, ...curve, sendHighWaterMark: highWaterMark, immediate: true, reconnectInterval: 50 });
+    let up = false;
+    this.#socket.events.on('handshake', () => {
+      up = true;
+      connected();
+    });
+    this.#socket.events.on('disconnect', () => {
+      // Before the handshake the peer may not be ready yet, and ZeroMQ tries again; after it something that was sent may be lost.
+      if (up && !closing) tell({ type: 'broken', rank: to, why: 'left' });
+    });
+    this.#socket.events.on('handshake:error:auth', () => tell({ type: 'broken', rank: to, why: 'refused' }));
+    this.#socket.connect(endpoint);
+  }
+
+  send(frame: Outgoing): void {
+    this.#queue.push(frame);
+    if (!this.#sending) void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#sending = true;
+    try {
+      for (let frame = this.#queue.shift(); frame && !closing; frame = this.#queue.shift()) {
+        const { kind, step, bucket, node, slice, chunk, checksum, address, bytes } = frame;
+        const header = encodeHeader({ kind, wire, run, generation, step, bucket, from: rank, slice, node, ...chunk, checksum });
+        await this.#socket.send([header, new Uint8Array(memory.buffer, address, bytes)]);
+        counters.add('bytesSent', bytes);
+      }
+    } catch (error) {
+      if (!closing) throw error;
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+const reducer = new Reducer({
+  plan,
+  wire,
+  memory,
+  arena: arenaOf(plan, wire),
+  kernels: loadKernels(memory),
+  firstStep: options.firstStep,
+  now: () => performance.now(),
+  send: frame => peers[frame.to]!.send(frame),
+  complete: (step, bucket) => tell({ type: 'complete', step, bucket }),
+});
+
+function connect(endpoints: readonly string[]): void {
+  let waiting = plan.workers - 1;
+  if (waiting === 0) tell({ type: 'connected' });
+  for (const [to, endpoint] of endpoints.entries()) {
+    if (to === rank) continue;
+    peers[to] = new Peer(to, endpoint, () => {
+      if (--waiting === 0) tell({ type: 'connected' });
+    });
+  }
+}
+
+function receive(parts: readonly Buffer[]): void {
+  const header = decodeFrame(parts, expected);
+  if (typeof header === 'string') return counters.add(`frame:${header}`);
+  const refusal = reducer.receive(header, parts[1], true);
+  if (refusal === 'damaged') return tell({ type: 'broken', rank: header.from, why: 'damaged' });
+  if (refusal) return counters.add(`frame:${refusal}`);
+  counters.add('framesReceived');
+  counters.add('bytesReceived', parts[1].byteLength);
+  publish();
+}
+
+function publish(): void {
+  for (let r = 0; r < plan.workers; r++) {
+    counters.set(r, 'contributionMs', reducer.lateness.contribution[r]);
+    counters.set(r, 'sumMs', reducer.lateness.sum[r]);
+    counters.set(r, 'framesMissing', Math.max(0, reducer.missing[r]));
+  }
+}
+
+/** What the last step showed joins the totals. */
+function addUp(): void {
+  for (let r = 0; r < plan.workers; r++) {
+    const { contributionTotalMs, sumTotalMs } = counters.ofRank(r);
+    counters.set(r, 'contributionTotalMs', contributionTotalMs + reducer.lateness.contribution[r]);
+    counters.set(r, 'sumTotalMs', sumTotalMs + reducer.lateness.sum[r]);
+  }
+}
+
+const gate = keys && (await openGate([keys.publicKey]));
+const curve = keys && { curveServer: true, curveSecretKey: keys.secretKey, ...behindGate };
+const maxMessageSize = Math.max(chunkBytes, headerBytes);
+const pull = new Pull({ ...common, ...curve, receiveHighWaterMark: highWaterMark, maxMessageSize, backlog: 64 });
+for (const failure of handshakeFailures) pull.events.on(`handshake:error:${failure}`, () => counters.add(`handshake:${failure}`));
+
+function close(): void {
+  closing = true;
+  for (const peer of peers) peer?.close();
+  pull.close();
+}
+
+function handle(message: ToThread): void {
+  switch (message.type) {
+    case 'connect':
+      return connect(message.endpoints);
+    case 'begin':
+      addUp();
+      reducer.begin(message.step);
+      return publish();
+    case 'lane':
+      reducer.addLane(message.bucket);
+      return publish();
+    case 'close':
+      return close();
+    default:
+      message satisfies never;
+  }
+}
+
+try {
+  await pull.bind(options.listen);
+  port.on('message', handle);
+  tell({ type: 'bound', endpoint: pull.lastEndpoint! });
+  while (!closing) {
+    let parts: Buffer[];
+    try {
+      parts = await pull.receive();
+    } catch (error) {
+      if (closing) break;
+      throw error;
+    }
+    receive(parts);
+    // One turn of the loop for each frame: messages of the main thread and sockets that can take more are not kept waiting.
+    await turn();
+  }
+} finally {
+  if (!closing) close();
+  await gate?.close();
+  port.close();
+}
