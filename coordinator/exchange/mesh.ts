@@ -33,8 +33,10 @@ export interface MeshOptions extends PlanOptions {
 
 /** One step under way. */
 export interface Step {
-  /** Gives the values of one lane of this worker (copied before it returns). Buckets in whatever order; one that no worker adds takes no part. */
-  add(part: { readonly lane: number; readonly bucket: number; readonly values: Float32Array }): void;
+  /** Where the values of one lane of this worker belong: whoever can write them there saves a copy. */
+  place(lane: number, bucket: number): Float32Array;
+  /** Gives the values of a lane (copied before it returns), or says that they are in their place. Buckets in whatever order; one that no worker adds takes no part. */
+  add(lane: number, bucket: number, values?: Float32Array): void;
   /** The sum over all lanes, once it is here. It stays as it is until the step after the next begins. */
   bucket(index: number): Promise<Float32Array>;
   /** All of them. */
@@ -103,6 +105,7 @@ export class Mesh {
   readonly #counters: Counters;
   readonly #signal: AbortSignal | undefined;
   readonly #generation: number;
+  readonly #listen: string;
   readonly #bound = quiet<string>();
   readonly #connected = quiet<void>();
   readonly #exited: Promise<void>;
@@ -120,9 +123,10 @@ export class Mesh {
     this.#counters = counters;
     this.#nextStep = options.firstStep ?? 0;
     this.#generation = options.generation;
+    this.#listen = options.listen;
     this.#signal = options.signal;
     thread.on('message', message => this.#handle(message as FromThread));
-    thread.on('error', error => this.#fail(threadError(error, options.listen)));
+    thread.on('error', error => this.#fail(error));
     this.#exited = new Promise<void>(resolve => thread.once('exit', () => resolve())).then(() => removeSocket(options.listen));
     void this.#exited.then(() => this.#fail(closedError()));
     options.signal?.addEventListener('abort', this.#abort, { once: true });
@@ -177,7 +181,8 @@ export class Mesh {
     this.#step = step;
     this.#tell({ type: 'begin', step: number });
     return {
-      add: part => this.#add(step, part),
+      place: (lane, bucket) => this.#place(step, lane, bucket),
+      add: (lane, bucket, values) => this.#add(step, lane, bucket, values),
       bucket: index => buckets[index].done.promise,
       total: () => Promise.all(buckets.map(({ done }) => done.promise)),
     };
@@ -208,21 +213,23 @@ export class Mesh {
 
   readonly #abort = () => this.#fail(this.#signal!.reason);
 
-  #add(step: StepState, { lane, bucket, values }: { lane: number; bucket: number; values: Float32Array }): void {
+  #place(step: StepState, lane: number, bucket: number): Float32Array {
     this.#check();
     const { ranges, rank, buckets } = this.#plan;
     const { start, end } = ranges[rank];
-    const planned = buckets[bucket];
-    if (step !== this.#step) throw new Error(`bucket ${bucket} is added to step ${step.number}, which is over`);
-    if (!planned || lane < start || lane >= end || values.length !== planned.length) {
-      throw new Error(
-        `${values.length} values for lane ${lane}, bucket ${bucket}: lanes ${start} to ${end - 1}, ${planned?.length ?? 'no'} values expected`,
-      );
-    }
-    const { lanes } = step.buckets[bucket];
-    if (lanes.has(lane)) throw new Error(`lane ${lane} of bucket ${bucket} is added to step ${step.number} twice`);
-    lanes.add(lane);
-    new Float32Array(this.#memory.buffer, this.#arena.lanes[lane - start] + planned.start * 4, planned.length).set(values);
+    const which = `lane ${lane} of bucket ${bucket} in step ${step.number}`;
+    if (step !== this.#step) throw new Error(`${which}: the step is over`);
+    if (!buckets[bucket] || lane < start || lane >= end) throw new Error(`${which}: this worker has lanes ${start} to ${end - 1}`);
+    if (step.buckets[bucket].lanes.has(lane)) throw new Error(`${which} is there already`);
+    return new Float32Array(this.#memory.buffer, this.#arena.lanes[lane - start] + buckets[bucket].start * 4, buckets[bucket].length);
+  }
+
+  #add(step: StepState, lane: number, bucket: number, values: Float32Array | undefined): void {
+    const place = this.#place(step, lane, bucket);
+    if (values && values.length !== place.length)
+      throw new Error(`${values.length} values for bucket ${bucket}, which has ${place.length}`);
+    if (values) place.set(values);
+    step.buckets[bucket].lanes.add(lane);
     this.#tell({ type: 'lane', bucket });
   }
 
@@ -240,6 +247,8 @@ export class Mesh {
         state.complete = true;
         return state.done.resolve(new Float32Array(this.#memory.buffer, this.#arena.totals[message.step & 1] + start * 4, length));
       }
+      case 'failed':
+        return this.#fail(threadError(message, this.#listen));
       case 'broken':
         return this.#fail(brokenError(message, this.#step?.number));
       default:
@@ -297,19 +306,25 @@ function brokenError({ rank, why }: Extract<FromThread, { type: 'broken' }>, ste
   }
 }
 
-function threadError(error: unknown, listen: string): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE')
-    return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
-      cause: error,
-    });
-  if (code === 'EACCES')
-    return new SegfleetError('notAllowed', `${listen}: permission denied; give a port above 1023 or a folder of your own`, {
-      cause: error,
-    });
-  if (code === 'EADDRNOTAVAIL' || code === 'ENODEV')
-    return new SegfleetError('usage', `${listen}: this machine has no such address`, { cause: error });
-  return error;
+function threadError({ error, code }: Extract<FromThread, { type: 'failed' }>, listen: string): unknown {
+  switch (code) {
+    case 'conflict':
+      return new SegfleetError(code, (error as Error).message, { cause: error });
+    case 'EADDRINUSE':
+      return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
+        cause: error,
+      });
+    case 'EACCES':
+      return new SegfleetError('notAllowed', `${listen}: permission denied; give a port above 1023 or a folder of your own`, {
+        cause: error,
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENODEV':
+    case 'EINVAL':
+      return new SegfleetError('usage', `${listen}: this machine has no such address`, { cause: error });
+    default:
+      return error;
+  }
 }
 
 /** ZeroMQ leaves the file behind. */

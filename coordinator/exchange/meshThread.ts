@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
 import { arenaOf } from './arena.ts';
 import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, headerBytes, runTag } from './frame.ts';
-import { behindGate, openGate } from './gate.ts';
+import { behindGate, type Gate, openGate } from './gate.ts';
 import { loadKernels } from './kernels.ts';
 import { Counters, type FromThread, handshakeFailures, type ThreadOptions, type ToThread } from './messages.ts';
 import { defaultChunkLength, planOf } from './plan.ts';
@@ -72,7 +72,7 @@ class Peer {
         counters.add('bytesSent', bytes);
       }
     } catch (error) {
-      if (!closing) throw error;
+      if (!closing) fail(error);
     } finally {
       this.#sending = false;
     }
@@ -134,13 +134,14 @@ function addUp(): void {
   }
 }
 
-const gate = keys && (await openGate([keys.publicKey]));
 const curve = keys && { curveServer: true, curveSecretKey: keys.secretKey, ...behindGate };
-const maxMessageSize = Math.max(chunkBytes, headerBytes);
+/** What encryption adds to a part of a frame is 33 bytes (RFC 26). */
+const maxMessageSize = Math.max(chunkBytes, headerBytes) + 64;
 const pull = new Pull({ ...common, ...curve, receiveHighWaterMark: highWaterMark, maxMessageSize, backlog: 64 });
 for (const failure of handshakeFailures) pull.events.on(`handshake:error:${failure}`, () => counters.add(`handshake:${failure}`));
 
 function close(): void {
+  if (closing) return;
   closing = true;
   for (const peer of peers) peer?.close();
   pull.close();
@@ -164,24 +165,42 @@ function handle(message: ToThread): void {
   }
 }
 
+/** An error that ends a thread while its sockets are open ends the process: it is told, and everything closed. */
+function fail(error: unknown): void {
+  tell({ type: 'failed', error, code: (error as { code?: string }).code });
+  close();
+}
+
+/** @returns nothing where a connection ended in the middle of a frame, or the socket was closed */
+async function nextFrame(): Promise<Buffer[] | undefined> {
+  try {
+    return await pull.receive();
+  } catch (error) {
+    if (!closing && (error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    return undefined;
+  }
+}
+
+let gate: Gate | undefined;
 try {
+  gate = keys && (await openGate([keys.publicKey]));
   await pull.bind(options.listen);
-  port.on('message', handle);
+  port.on('message', message => {
+    try {
+      handle(message);
+    } catch (error) {
+      fail(error);
+    }
+  });
   tell({ type: 'bound', endpoint: pull.lastEndpoint! });
   while (!closing) {
-    let parts: Buffer[];
-    try {
-      parts = await pull.receive();
-    } catch (error) {
-      if (closing) break;
-      throw error;
-    }
-    receive(parts);
+    const parts = await nextFrame();
+    if (parts) receive(parts);
     // One turn of the loop for each frame: messages of the main thread and sockets that can take more are not kept waiting.
     await turn();
   }
-} finally {
-  if (!closing) close();
-  await gate?.close();
-  port.close();
+} catch (error) {
+  fail(error);
 }
+await gate?.close();
+port.close();

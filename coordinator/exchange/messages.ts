@@ -26,6 +26,8 @@ export type FromThread =
   | { readonly type: 'bound'; readonly endpoint: string }
   | { readonly type: 'connected' }
   | { readonly type: 'complete'; readonly step: number; readonly bucket: number }
+  /** Of the thread itself: it closes everything by itself. The code is segfleet's or the system's; an error alone loses it on its way. */
+  | { readonly type: 'failed'; readonly error: unknown; readonly code: string | undefined }
   /** Nothing can be summed any more: a peer's connection broke, or what it sent was damaged. */
   | { readonly type: 'broken'; readonly rank: number; readonly why: 'left' | 'damaged' | 'refused' };
 
