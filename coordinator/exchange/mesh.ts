@@ -250,20 +250,26 @@ export class Mesh {
       case 'failed':
         return this.#fail(threadError(message, this.#listen));
       case 'broken':
-        return this.#fail(brokenError(message, this.#step?.number));
+        // The sockets stay open: closed at once, they would look to the others as if this worker had left.
+        return this.#reject(brokenError(message, this.#step?.number));
       default:
         message satisfies never;
     }
   }
 
   #fail(reason: unknown): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = reason ?? closedError();
+    this.#reject(reason);
     this.#signal?.removeEventListener('abort', this.#abort);
-    this.#bound.reject(this.#failure);
-    this.#connected.reject(this.#failure);
-    for (const { done } of this.#step?.buckets ?? []) done.reject(this.#failure);
     this.#tell({ type: 'close' });
+  }
+
+  /** The first reason counts: what is being summed and whatever is asked later is rejected with it. */
+  #reject(reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.#bound.reject(reason);
+    this.#connected.reject(reason);
+    for (const { done } of this.#step?.buckets ?? []) done.reject(reason);
   }
 
   #check(): void {

@@ -9,8 +9,10 @@ import { laneValues } from './lanes.ts';
 export type Order =
   | { readonly do: 'open'; readonly options: Omit<MeshOptions, 'signal'> }
   | { readonly do: 'connect'; readonly endpoints: readonly string[] }
-  /** Sums steps with all their buckets; answers the digest of each. */
+  /** Sums steps with all their buckets, with new values in each; answers the digests of the sums. */
   | { readonly do: 'sum'; readonly from: number; readonly to: number; readonly delayMs?: number }
+  /** The same with zeros, and no answer. */
+  | { readonly do: 'sumZeros'; readonly from: number; readonly to: number }
   /** Begins a step and adds some buckets only. */
   | { readonly do: 'begin'; readonly step: number; readonly buckets: readonly number[] }
   | { readonly do: 'add'; readonly buckets: readonly number[] }
@@ -63,6 +65,14 @@ async function obey(order: Order): Promise<unknown> {
       }
       return digests;
     }
+    case 'sumZeros':
+      for (let at = order.from; at < order.to; at++) {
+        const { start, end } = options.ranges[options.rank];
+        step = mesh.begin(at);
+        for (let lane = start; lane < end; lane++) for (const bucket of options.buckets.keys()) step.add(lane, bucket);
+        await step.total();
+      }
+      return undefined;
     case 'begin':
       return begin(order.step, order.buckets);
     case 'add':
