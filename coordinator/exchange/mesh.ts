@@ -6,7 +6,7 @@
 import { lstat, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { fromSystemError, SegfleetError } from '../../trainer/errors.ts';
+import { type ErrorCode, errorCodes, fromSystemError, SegfleetError } from '../../trainer/errors.ts';
 import { arenaOf } from './arena.ts';
 import { type Refusal, refusals, type Wire } from './frame.ts';
 import { createMemory } from './kernels.ts';
@@ -21,7 +21,10 @@ export interface MeshOptions extends PlanOptions {
   readonly firstStep?: number;
   /** What numbers are while they travel. With `bfloat16` every node of the tree is rounded, those inside a worker too, so that it does not show in the result how many there are. Default float32. */
   readonly wire?: Wire;
-  /** `tcp://10.1.2.3:*` or `ipc:///folder/name`, the folder being this user's alone (mode 0700). */
+  /**
+   * `tcp://10.1.2.3:*`; between workers of one machine `shm:///folder/name` (numbers in shared memory) or `ipc:///folder/name` (through
+   * sockets), the folder being this user's alone (mode 0700), for `shm:` one in /dev/shm. The same for all workers.
+   */
   readonly listen: string;
   /** The pair that all workers of the run share: whoever has another one is refused. Needed for `tcp:`. */
   readonly keys?: KeyPair;
@@ -153,6 +156,9 @@ export class Mesh {
     if (endpoints.length !== this.#plan.workers) {
       throw new SegfleetError('usage', `${endpoints.length} endpoints for ${this.#plan.workers} workers; give one for each rank`);
     }
+    const scheme = this.#endpoint.slice(0, 6);
+    const other = endpoints.find(endpoint => !endpoint.startsWith(scheme));
+    if (other) throw new SegfleetError('usage', `${other}: this worker is at ${this.#endpoint}; all must be reached the same way`);
     this.#tell({ type: 'connect', endpoints });
     const late = () =>
       this.#fail(
@@ -313,9 +319,8 @@ function brokenError({ rank, why }: Extract<FromThread, { type: 'broken' }>, ste
 }
 
 function threadError({ error, code }: Extract<FromThread, { type: 'failed' }>, listen: string): unknown {
+  if (code && code in errorCodes) return new SegfleetError(code as ErrorCode, (error as Error).message, { cause: error });
   switch (code) {
-    case 'conflict':
-      return new SegfleetError(code, (error as Error).message, { cause: error });
     case 'EADDRINUSE':
       return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
         cause: error,
@@ -335,7 +340,7 @@ function threadError({ error, code }: Extract<FromThread, { type: 'failed' }>, l
 
 /** ZeroMQ leaves the file behind. */
 async function removeSocket(listen: string): Promise<void> {
-  if (listen.startsWith('ipc://')) await rm(listen.slice('ipc://'.length), { force: true });
+  if (!listen.startsWith('tcp:')) await rm(listen.slice('ipc://'.length), { force: true });
 }
 
 async function checkListen({ listen, keys, trustNetwork }: MeshOptions): Promise<void> {
@@ -343,8 +348,8 @@ async function checkListen({ listen, keys, trustNetwork }: MeshOptions): Promise
     if (keys || trustNetwork) return;
     throw new SegfleetError('usage', `${listen} needs keys: without them anyone who can connect can send gradients`);
   }
-  const [, path] = /^ipc:\/\/(\/.+)$/.exec(listen) ?? [];
-  if (!path) throw new SegfleetError('usage', `${listen}: a mesh listens on tcp://address:port or ipc:///folder/name`);
+  const [, path] = /^(?:ipc|shm):\/\/(\/.+)$/.exec(listen) ?? [];
+  if (!path) throw new SegfleetError('usage', `${listen}: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name`);
   if (Buffer.byteLength(path) > 107)
     throw new SegfleetError('usage', `${path} is too long for a socket (107 bytes); choose a shorter folder`);
   const folder = dirname(path);

@@ -6,12 +6,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
 import { arenaOf } from './arena.ts';
-import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, headerBytes, runTag } from './frame.ts';
+import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, type Header, headerBytes, runTag } from './frame.ts';
 import { behindGate, type Gate, openGate } from './gate.ts';
 import { loadKernels } from './kernels.ts';
 import { Counters, type FromThread, handshakeFailures, type ThreadOptions, type ToThread } from './messages.ts';
 import { defaultChunkLength, planOf } from './plan.ts';
 import { type Outgoing, Reducer } from './reduce.ts';
+import type { Segment } from './segment.ts';
 
 const options = workerData as ThreadOptions;
 const { generation, wire, keys, memory, rank } = options;
@@ -19,7 +20,12 @@ const port = parentPort!;
 const plan = planOf(options);
 const run = runTag(options.run);
 const counters = new Counters(plan.workers, options.counters);
-const expected: Expected = { plan, wire, run, generation, inline: true };
+/** `shm:` shares the numbers in memory, and sends headers through an `ipc:` socket. */
+const sharing = options.listen.startsWith('shm://');
+const expected: Expected = { plan, wire, run, generation, inline: !sharing };
+const segmentModule = sharing ? await import('./segment.ts') : undefined;
+const listen = options.listen.replace(/^shm:/, 'ipc:');
+const pathOf = (endpoint: string) => endpoint.slice('ipc://'.length);
 const tell = (message: FromThread) => port.postMessage(message);
 
 /** Frames that wait between a socket and its reader. Each side of a connection holds that many at most. */
@@ -33,6 +39,7 @@ const common = { linger: 0, handshakeInterval: handshakeMs, tcpMaxRetransmitTime
 const chunkBytes = (options.chunkLength ?? defaultChunkLength) * bytesPerNumber[wire];
 
 let closing = false;
+let own: Segment | undefined;
 const peers: (Peer | undefined)[] = [];
 
 /** One connection to send on. A socket takes one frame at a time, so they queue here; the numbers stay where they are. */
@@ -40,8 +47,12 @@ class Peer {
   readonly #socket: Push;
   readonly #queue: Outgoing[] = [];
   #sending = false;
+  /** What it shares. */
+  readonly segment: Segment | undefined;
 
   constructor(to: number, endpoint: string, connected: () => void) {
+    // Before the socket: when all have connected, the file of the segment goes.
+    this.segment = segmentModule?.openSegment(pathOf(endpoint), plan, to, wire);
     const curve = keys && { curveServerKey: keys.publicKey, curvePublicKey: keys.publicKey, curveSecretKey: keys.secretKey };
     this.#socket = new Push({ ...common, ...curve, sendHighWaterMark: highWaterMark, immediate: true, reconnectInterval: 50 });
     let up = false;
@@ -54,7 +65,7 @@ class Peer {
       if (up && !closing) tell({ type: 'broken', rank: to, why: 'left' });
     });
     this.#socket.events.on('handshake:error:auth', () => tell({ type: 'broken', rank: to, why: 'refused' }));
-    this.#socket.connect(endpoint);
+    this.#socket.connect(endpoint.replace(/^shm:/, 'ipc:'));
   }
 
   send(frame: Outgoing): void {
@@ -68,7 +79,7 @@ class Peer {
       for (let frame = this.#queue.shift(); frame && !closing; frame = this.#queue.shift()) {
         const { kind, step, bucket, node, slice, chunk, checksum, address, bytes } = frame;
         const header = encodeHeader({ kind, wire, run, generation, step, bucket, from: rank, slice, node, ...chunk, checksum });
-        await this.#socket.send([header, new Uint8Array(memory.buffer, address, bytes)]);
+        await this.#socket.send(own ? [header] : [header, new Uint8Array(memory.buffer, address, bytes)]);
         counters.add('bytesSent', bytes);
       }
     } catch (error) {
@@ -83,6 +94,21 @@ class Peer {
   }
 }
 
+function send(frame: Outgoing): void {
+  if (own) {
+    const place = segmentModule!.placeOf({ ...frame, ...frame.chunk, wire, run, generation, from: rank }, plan);
+    own.bytes.set(new Uint8Array(memory.buffer, frame.address, frame.bytes), place);
+  }
+  for (const to of frame.to) peers[to]!.send(frame);
+}
+
+/** The numbers of a frame, where they are. */
+function numbersOf(header: Header, parts: readonly Buffer[]): Uint8Array {
+  if (!sharing) return parts[1];
+  const place = segmentModule!.placeOf(header, plan);
+  return peers[header.from]!.segment!.bytes.subarray(place, place + header.length * bytesPerNumber[wire]);
+}
+
 const reducer = new Reducer({
   plan,
   wire,
@@ -90,10 +116,14 @@ const reducer = new Reducer({
   arena: arenaOf(plan, wire),
   kernels: loadKernels(memory),
   firstStep: options.firstStep,
+  checksums: !sharing,
   now: () => performance.now(),
-  send: frame => peers[frame.to]!.send(frame),
+  send,
   complete: (step, bucket) => tell({ type: 'complete', step, bucket }),
 });
+
+/** Until this worker knows the others it reads nothing of what they send. */
+const ready = Promise.withResolvers<void>();
 
 function connect(endpoints: readonly string[]): void {
   let waiting = plan.workers - 1;
@@ -104,16 +134,18 @@ function connect(endpoints: readonly string[]): void {
       if (--waiting === 0) tell({ type: 'connected' });
     });
   }
+  ready.resolve();
 }
 
 function receive(parts: readonly Buffer[]): void {
   const header = decodeFrame(parts, expected);
   if (typeof header === 'string') return counters.add(`frame:${header}`);
-  const refusal = reducer.receive(header, parts[1], true);
+  const numbers = numbersOf(header, parts);
+  const refusal = reducer.receive(header, numbers);
   if (refusal === 'damaged') return tell({ type: 'broken', rank: header.from, why: 'damaged' });
   if (refusal) return counters.add(`frame:${refusal}`);
   counters.add('framesReceived');
-  counters.add('bytesReceived', parts[1].byteLength);
+  counters.add('bytesReceived', numbers.byteLength);
   publish();
 }
 
@@ -136,18 +168,25 @@ function addUp(): void {
 
 const curve = keys && { curveServer: true, curveSecretKey: keys.secretKey, ...behindGate };
 /** What encryption adds to a part of a frame is 33 bytes (RFC 26). */
-const maxMessageSize = Math.max(chunkBytes, headerBytes) + 64;
+const maxMessageSize = (sharing ? headerBytes : Math.max(chunkBytes, headerBytes)) + 64;
 const pull = new Pull({ ...common, ...curve, receiveHighWaterMark: highWaterMark, maxMessageSize, backlog: 64 });
+let strangers = plan.workers - 1;
+pull.events.on('handshake', () => {
+  // All others have mapped the segment: from now on it is gone when the processes are.
+  if (--strangers === 0) segmentModule?.removeSegment(pathOf(listen));
+});
 for (const failure of handshakeFailures) pull.events.on(`handshake:error:${failure}`, () => counters.add(`handshake:${failure}`));
 
 function close(): void {
   if (closing) return;
   closing = true;
+  ready.resolve();
   for (const peer of peers) peer?.close();
   pull.close();
 }
 
 function handle(message: ToThread): void {
+  if (closing) return;
   switch (message.type) {
     case 'connect':
       return connect(message.endpoints);
@@ -184,7 +223,8 @@ async function nextFrame(): Promise<Buffer[] | undefined> {
 let gate: Gate | undefined;
 try {
   gate = keys && (await openGate([keys.publicKey]));
-  await pull.bind(options.listen);
+  await pull.bind(listen);
+  own = segmentModule?.createSegment(pathOf(listen), plan, wire);
   port.on('message', message => {
     try {
       handle(message);
@@ -192,7 +232,8 @@ try {
       fail(error);
     }
   });
-  tell({ type: 'bound', endpoint: pull.lastEndpoint! });
+  tell({ type: 'bound', endpoint: pull.lastEndpoint!.replace(/^ipc:/, sharing ? 'shm:' : 'ipc:') });
+  await ready.promise;
   while (!closing) {
     const parts = await nextFrame();
     if (parts) receive(parts);
@@ -203,4 +244,5 @@ try {
   fail(error);
 }
 await gate?.close();
+for (const segment of [own, ...peers.map(peer => peer?.segment)]) segment?.close();
 port.close();

@@ -16,7 +16,8 @@ import { fold, type Node } from './tree.ts';
 
 /** Numbers to send: they lie in the memory of the exchange, and stay as they are until they have arrived. */
 export interface Outgoing {
-  readonly to: number;
+  /** Ranks. */
+  readonly to: readonly number[];
   readonly kind: Header['kind'];
   readonly step: number;
   readonly bucket: number;
@@ -35,6 +36,8 @@ export interface ReducerOptions {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
   readonly firstStep: number;
+  /** Whether numbers travel, and can be damaged on their way. */
+  readonly checksums: boolean;
   /** Milliseconds of any clock that never goes back. */
   readonly now: () => number;
   readonly send: (frame: Outgoing) => void;
@@ -154,7 +157,7 @@ export class Reducer {
   }
 
   /** @param numbers of the frame's chunk @returns why the frame was dropped, or 'damaged' where the numbers do not match the checksum */
-  receive(header: Header, numbers: Uint8Array, check: boolean): Refusal | 'damaged' | undefined {
+  receive(header: Header, numbers: Uint8Array): Refusal | 'damaged' | undefined {
     const { plan, wire, arena } = this.#options;
     const round = [this.#current, this.#next].find(({ step }) => step === header.step);
     if (!round || (header.kind === 'sum' && round !== this.#current)) return 'otherStep';
@@ -168,7 +171,7 @@ export class Reducer {
       const known = this.#indexByStart.get(header.node.start)!;
       if (state.here[index].has(known)) return 'duplicate';
       const place = arena.inbox[round.parity][this.#nodes[known].place] + this.#inboxOffset(bucket, offset) * size;
-      if (!this.#put(numbers, place, header.checksum, check)) return 'damaged';
+      if (!this.#put(numbers, place, header.checksum)) return 'damaged';
       round.missing[from]--;
       this.#arrived(round, bucket, index, chunk, header.node, from);
       return undefined;
@@ -178,7 +181,7 @@ export class Reducer {
     const total = arena.totals[round.parity] + (start + offset) * 4;
     // Numbers of two bytes come to lie in the upper half of their place, and are spread over the whole of it from the front.
     const place = total + length * (4 - size);
-    if (!this.#put(numbers, place, header.checksum, check)) return 'damaged';
+    if (!this.#put(numbers, place, header.checksum)) return 'damaged';
     if (wire === 'bfloat16') this.#options.kernels.unpack(total, place, total + length * 4);
     state.sums.add(name);
     round.missing[from]--;
@@ -319,14 +322,14 @@ export class Reducer {
   #send(to: readonly number[], frame: Omit<Outgoing, 'to' | 'bytes' | 'checksum' | 'step'>): void {
     if (to.length === 0) return;
     const bytes = frame.chunk.length * bytesPerNumber[this.#options.wire];
-    const checksum = this.#options.kernels.checksum(frame.address, frame.address + bytes) >>> 0;
-    for (const rank of to) this.#options.send({ ...frame, to: rank, step: this.#current.step, bytes, checksum });
+    const checksum = this.#options.checksums ? this.#options.kernels.checksum(frame.address, frame.address + bytes) >>> 0 : 0;
+    this.#options.send({ ...frame, to, step: this.#current.step, bytes, checksum });
   }
 
   /** Copies into the memory, and tells whether the copy is what was sent. */
-  #put(numbers: Uint8Array, place: number, checksum: number, check: boolean): boolean {
+  #put(numbers: Uint8Array, place: number, checksum: number): boolean {
     this.#bytes.set(numbers, place);
-    return !check || this.#options.kernels.checksum(place, place + numbers.byteLength) >>> 0 === checksum;
+    return !this.#options.checksums || this.#options.kernels.checksum(place, place + numbers.byteLength) >>> 0 === checksum;
   }
 
   /** @param number within all buckets */

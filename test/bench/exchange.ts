@@ -4,7 +4,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -26,11 +25,12 @@ const { values: flags } = parseArgs({
 });
 const numbersOf = (text: string) => text.split(',').map(Number);
 const python = await peersPython();
-const folder = mkdtempSync(join(tmpdir(), 'segfleet-bench-'));
+const folder = mkdtempSync('/dev/shm/segfleet-bench-');
 const keys = curveKeyPair();
 
 type Transport = Pick<MeshOptions, 'listen' | 'keys' | 'trustNetwork'>;
 const transports: Record<string, (name: string) => Transport> = {
+  'shared memory': name => ({ listen: `shm://${folder}/${name}` }),
   ipc: name => ({ listen: `ipc://${folder}/${name}` }),
   'ipc + CURVE': name => ({ listen: `ipc://${folder}/${name}`, keys }),
   tcp: () => ({ listen: 'tcp://127.0.0.1:*', trustNetwork: true }),

@@ -4,7 +4,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MeshOptions, MeshStats } from '../../coordinator/exchange/mesh.ts';
 import type { Order } from './meshWorker.ts';
@@ -56,18 +55,19 @@ export interface Fleet extends AsyncDisposable {
   readonly folder: string;
   readonly workers: readonly MeshProcess[];
   /** Opens a generation over the first so many workers and connects it. */
-  open(options: Omit<MeshOptions, 'rank' | 'run' | 'listen'> & { readonly transport?: 'ipc' | 'tcp' }): Promise<string[]>;
+  open(options: Omit<MeshOptions, 'rank' | 'run' | 'listen'> & { readonly transport?: 'ipc' | 'shm' | 'tcp' }): Promise<string[]>;
 }
 
 export function startFleet(count: number): Fleet {
-  const folder = mkdtempSync(join(tmpdir(), 'mesh-'));
+  const folder = mkdtempSync(join('/dev/shm', 'mesh-'));
   const workers = Array.from({ length: count }, () => new MeshProcess());
   return {
     folder,
     workers,
     open: async ({ transport = 'ipc', ...options }) => {
       const members = workers.slice(0, options.ranges.length);
-      const listen = (rank: number) => (transport === 'tcp' ? 'tcp://127.0.0.1:*' : `ipc://${folder}/${options.generation}.${rank}`);
+      const listen = (rank: number) =>
+        transport === 'tcp' ? 'tcp://127.0.0.1:*' : `${transport}://${folder}/${options.generation}.${rank}`;
       const open = (rank: number): Order => ({ do: 'open', options: { ...options, run: 'test', rank, listen: listen(rank) } });
       const endpoints = await Promise.all(members.map((worker, rank) => worker.ask<string>(open(rank))));
       await Promise.all(members.map(worker => worker.ask({ do: 'connect', endpoints })));

@@ -30,8 +30,9 @@ const reference = (lanes: number, lengths: readonly number[], step: number, wire
 
 describe('sums', () => {
   const lanes = 5;
-  test.each<[Wire, 'ipc' | 'tcp']>([
+  test.each<[Wire, 'ipc' | 'shm' | 'tcp']>([
     ['float32', 'ipc'],
+    ['bfloat16', 'shm'],
     ['bfloat16', 'tcp'],
   ])('have the same bits with 1, 2, 3 and 4 workers and whatever ranges (%s, %s)', async (wire, transport) => {
     await using fleet = startFleet(4);
@@ -239,7 +240,7 @@ describe('openMesh says what is wrong:', () => {
   const options = { run: 'test', generation: 1, rank: 0, ranges: evenly(1, 1), buckets: [10] };
   test.each([
     ['tcp://127.0.0.1:*', 'usage', 'tcp://127.0.0.1:* needs keys: without them anyone who can connect can send gradients'],
-    ['udp://x', 'usage', 'udp://x: a mesh listens on tcp://address:port or ipc:///folder/name'],
+    ['udp://x', 'usage', 'udp://x: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name'],
     [`ipc:///tmp/${'x'.repeat(110)}/a`, 'usage', 'is too long for a socket (107 bytes); choose a shorter folder'],
     ['ipc:///tmp/no-such-folder/a', 'notFound', 'opening a socket in /tmp/no-such-folder: no such file or folder'],
   ])('%s', async (listen, code, sentence) => {

@@ -12,8 +12,9 @@ import type { Node } from '../../../coordinator/exchange/tree.ts';
 import { generator } from '../../../trainer/random.ts';
 import { bitsOf, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
 
-interface Sent extends Outgoing {
+interface Sent extends Omit<Outgoing, 'to'> {
   readonly from: number;
+  readonly to: number;
 }
 
 /** All steps of one run of the workers; returns what each ended with, bit for bit, by step and bucket. */
@@ -36,10 +37,10 @@ function simulate(ranges: readonly Node[], buckets: readonly number[], wire: Wir
       totals: [] as string[][],
     };
     const reducer = new Reducer({
-      ...{ plan, wire, arena, memory, kernels: loadKernels(memory), firstStep: 0, now: () => 0 },
+      ...{ plan, wire, arena, memory, kernels: loadKernels(memory), firstStep: 0, checksums: true, now: () => 0 },
       send: frame => {
-        inFlight.push({ ...frame, from: rank });
-        worker.sent += frame.bytes;
+        for (const to of frame.to) inFlight.push({ ...frame, to, from: rank });
+        worker.sent += frame.bytes * frame.to.length;
       },
       complete: () => {
         worker.complete++;
@@ -79,7 +80,7 @@ function simulate(ranges: readonly Node[], buckets: readonly number[], wire: Wir
     const { kind, step, bucket, node, slice, chunk, checksum, from } = frame;
     const header: Header = { kind, wire, run: runTag('x'), generation: 0, step, bucket, from, slice, node, ...chunk, checksum };
     // A copy, as the network makes one at some time before delivery. Made here, so the buffer must still be as it was when sent.
-    const refusal = workers[frame.to].reducer.receive(header, new Uint8Array(memory.buffer, frame.address, frame.bytes).slice(), true);
+    const refusal = workers[frame.to].reducer.receive(header, new Uint8Array(memory.buffer, frame.address, frame.bytes).slice());
     if (refusal) refused.push(refusal);
   };
 
@@ -147,6 +148,6 @@ describe('sums over workers', () => {
     const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5, 32);
     const { kind, step, bucket, node, slice, chunk, checksum, from, to, bytes } = delivered.find(frame => frame.kind === 'contribution')!;
     const header: Header = { kind, wire: 'float32', run: 0n, generation: 0, step: step + 1, bucket, from, slice, node, ...chunk, checksum };
-    expect(workers[to].reducer.receive(header, new Uint8Array(bytes).fill(1), true)).toBe('damaged');
+    expect(workers[to].reducer.receive(header, new Uint8Array(bytes).fill(1))).toBe('damaged');
   });
 });
