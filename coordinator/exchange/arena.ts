@@ -16,7 +16,7 @@ export interface Arena {
   readonly lanes: readonly number[];
   /** The sums of steps with an even and with an odd number. */
   readonly totals: readonly [number, number];
-  /** By step likewise, then by node of another worker (in the order of lanes): its numbers of this rank's slices, as they came. */
+  /** By step likewise, then by node of another worker (in the order of lanes): its numbers of this rank's slices, as they came. Empty where workers share memory. */
   readonly inbox: readonly [readonly number[], readonly number[]];
   /** By own node: its numbers in two bytes each; last of all the own slices' sums. None where the wire has float32. */
   readonly packed: readonly number[];
@@ -24,7 +24,8 @@ export interface Arena {
   readonly scratch: readonly number[];
 }
 
-export function arenaOf(plan: Plan, wire: Wire): Arena {
+/** @param inline whether numbers come with their frames */
+export function arenaOf(plan: Plan, wire: Wire, inline: boolean): Arena {
   let bytes = 0;
   const take = (numbers: number, size: number): number => {
     const place = bytes;
@@ -36,7 +37,7 @@ export function arenaOf(plan: Plan, wire: Wire): Arena {
   const ownNodes = plan.nodes[plan.rank].length;
   const numNodes = plan.nodes.reduce((sum, nodes) => sum + nodes.length, 0);
   const places = (count: number, numbers: number, size: number) => Array.from({ length: count }, () => take(numbers, size));
-  const inbox = () => places(numNodes - ownNodes, ownSlicesLength(plan), bytesPerNumber[wire]);
+  const inbox = () => places(numNodes - ownNodes, inline ? ownSlicesLength(plan) : 0, bytesPerNumber[wire]);
   return {
     lanes: places(end - start, all, 4),
     totals: [take(all, 4), take(all, 4)],

@@ -11,7 +11,7 @@ import { arenaOf } from './arena.ts';
 import { type Refusal, refusals, type Wire } from './frame.ts';
 import { createMemory } from './kernels.ts';
 import type { KeyPair } from './keys.ts';
-import { Counters, type FromThread, handshakeFailures, type ThreadOptions, type ToThread } from './messages.ts';
+import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
 import { type Plan, type PlanOptions, planOf } from './plan.ts';
 
 export interface MeshOptions extends PlanOptions {
@@ -78,7 +78,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   await checkListen(options);
   options.signal?.throwIfAborted();
   const wire = options.wire ?? 'float32';
-  const memory = createMemory(arenaOf(plan, wire).bytes);
+  const memory = createMemory(arenaOf(plan, wire, !sharesMemory(options.listen)).bytes);
   const counters = new Counters(plan.workers);
   const { run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep = 0 } = options;
   const workerData: ThreadOptions = {
@@ -122,7 +122,7 @@ export class Mesh {
     this.#thread = thread;
     this.#plan = plan;
     this.#memory = memory;
-    this.#arena = arenaOf(plan, wire);
+    this.#arena = arenaOf(plan, wire, !sharesMemory(options.listen));
     this.#counters = counters;
     this.#nextStep = options.firstStep ?? 0;
     this.#generation = options.generation;

@@ -9,7 +9,7 @@ import { arenaOf } from './arena.ts';
 import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, type Header, headerBytes, runTag } from './frame.ts';
 import { behindGate, type Gate, openGate } from './gate.ts';
 import { loadKernels } from './kernels.ts';
-import { Counters, type FromThread, handshakeFailures, type ThreadOptions, type ToThread } from './messages.ts';
+import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
 import { defaultChunkLength, planOf } from './plan.ts';
 import { type Outgoing, Reducer } from './reduce.ts';
 import type { Segment } from './segment.ts';
@@ -21,7 +21,7 @@ const plan = planOf(options);
 const run = runTag(options.run);
 const counters = new Counters(plan.workers, options.counters);
 /** `shm:` shares the numbers in memory, and sends headers through an `ipc:` socket. */
-const sharing = options.listen.startsWith('shm://');
+const sharing = sharesMemory(options.listen);
 const expected: Expected = { plan, wire, run, generation, inline: !sharing };
 const segmentModule = sharing ? await import('./segment.ts') : undefined;
 const listen = options.listen.replace(/^shm:/, 'ipc:');
@@ -113,10 +113,10 @@ const reducer = new Reducer({
   plan,
   wire,
   memory,
-  arena: arenaOf(plan, wire),
+  arena: arenaOf(plan, wire, !sharing),
   kernels: loadKernels(memory),
   firstStep: options.firstStep,
-  checksums: !sharing,
+  inline: !sharing,
   now: () => performance.now(),
   send,
   complete: (step, bucket) => tell({ type: 'complete', step, bucket }),

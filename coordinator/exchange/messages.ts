@@ -16,6 +16,8 @@ export interface ThreadOptions extends PlanOptions {
   readonly counters: SharedArrayBuffer;
 }
 
+export const sharesMemory = (listen: string): boolean => listen.startsWith('shm://');
+
 export type ToThread =
   | { readonly type: 'connect'; readonly endpoints: readonly string[] }
   | { readonly type: 'begin'; readonly step: number }

@@ -36,8 +36,8 @@ export interface ReducerOptions {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
   readonly firstStep: number;
-  /** Whether numbers travel, and can be damaged on their way. */
-  readonly checksums: boolean;
+  /** Whether numbers come with their frames, and can be damaged on the way; otherwise they lie in the memory of the sender until the step is complete. */
+  readonly inline: boolean;
   /** Milliseconds of any clock that never goes back. */
   readonly now: () => number;
   readonly send: (frame: Outgoing) => void;
@@ -62,8 +62,8 @@ interface PlacedNode {
 
 interface BucketState {
   lanesMissing: number;
-  /** By chunk of the own slice: which nodes are here. */
-  readonly here: readonly Set<number>[];
+  /** By chunk of the own slice: which nodes are here, and their numbers where they lie in the sender's memory. */
+  readonly here: readonly Map<number, Uint8Array | undefined>[];
   readonly sums: Set<string>;
   contributionsMissing: number;
   chunksMissing: number;
@@ -152,13 +152,13 @@ export class Reducer {
     }
     this.#sendContributions(bucket, own);
     for (const [index, chunk] of chunks[plan.rank].entries()) {
-      for (const { node } of own) this.#arrived(round, bucket, index, chunk, node, plan.rank);
+      for (const { node } of own) this.#arrived(round, bucket, index, chunk, node, plan.rank, undefined);
     }
   }
 
   /** @param numbers of the frame's chunk @returns why the frame was dropped, or 'damaged' where the numbers do not match the checksum */
   receive(header: Header, numbers: Uint8Array): Refusal | 'damaged' | undefined {
-    const { plan, wire, arena } = this.#options;
+    const { plan, wire, arena, inline } = this.#options;
     const round = [this.#current, this.#next].find(({ step }) => step === header.step);
     if (!round || (header.kind === 'sum' && round !== this.#current)) return 'otherStep';
     const { bucket, offset, length, from } = header;
@@ -170,10 +170,10 @@ export class Reducer {
     if (header.kind === 'contribution') {
       const known = this.#indexByStart.get(header.node.start)!;
       if (state.here[index].has(known)) return 'duplicate';
-      const place = arena.inbox[round.parity][this.#nodes[known].place] + this.#inboxOffset(bucket, offset) * size;
-      if (!this.#put(numbers, place, header.checksum)) return 'damaged';
+      const place = this.#inboxAddress(round, this.#nodes[known], bucket, offset);
+      if (inline && !this.#put(numbers, place, header.checksum)) return 'damaged';
       round.missing[from]--;
-      this.#arrived(round, bucket, index, chunk, header.node, from);
+      this.#arrived(round, bucket, index, chunk, header.node, from, inline ? undefined : numbers);
       return undefined;
     }
     const name = `${from}/${index}`;
@@ -197,7 +197,7 @@ export class Reducer {
     const buckets = plan.buckets.map(
       ({ chunks }): BucketState => ({
         lanesMissing: end - start,
-        here: chunks[plan.rank].map(() => new Set()),
+        here: chunks[plan.rank].map(() => new Map()),
         sums: new Set(),
         contributionsMissing: chunks[plan.rank].length * this.#nodes.length,
         chunksMissing: chunks.reduce((sum, { length }) => sum + length, 0),
@@ -250,7 +250,7 @@ export class Reducer {
     }
   }
 
-  #arrived(round: Round, bucket: number, index: number, chunk: Chunk, node: Node, from: number): void {
+  #arrived(round: Round, bucket: number, index: number, chunk: Chunk, node: Node, from: number, numbers: Uint8Array | undefined): void {
     const { plan, now } = this.#options;
     const state = round.buckets[bucket];
     const time = now();
@@ -259,10 +259,10 @@ export class Reducer {
     state.contributionsMissing--;
     const late = round.lateness.contribution;
     late[from] = Math.max(late[from], time - state.firstArrival);
-    const here = state.here[index].add(this.#indexByStart.get(node.start)!);
+    const here = state.here[index].set(this.#indexByStart.get(node.start)!, numbers);
     if (here.size < this.#nodes.length) return;
     // All nodes are here, this worker's among them, so this is the step under way.
-    this.#foldChunk(round, bucket, chunk);
+    this.#foldChunk(round, bucket, chunk, here);
     const { start } = plan.buckets[bucket];
     const others = Array.from({ length: plan.workers - 1 }, (_, turn) => (plan.rank + turn + 1) % plan.workers);
     this.#send(others, {
@@ -282,9 +282,10 @@ export class Reducer {
     return wire === 'bfloat16' && arena.packed.length > 0 ? arena.packed.at(-1)! + number * 2 : arena.totals[round.parity] + number * 4;
   }
 
-  #foldChunk(round: Round, bucket: number, chunk: Chunk): void {
+  #foldChunk(round: Round, bucket: number, chunk: Chunk, here: ReadonlyMap<number, Uint8Array | undefined>): void {
     const { plan, wire, arena, kernels } = this.#options;
     const { start } = plan.buckets[bucket];
+    const size = bytesPerNumber[wire];
     const rounded = wire === 'bfloat16';
     const add = rounded ? kernels.addRounded : kernels.add;
     const total = arena.totals[round.parity] + (start + chunk.offset) * 4;
@@ -293,10 +294,19 @@ export class Reducer {
       let used = 0;
       const scratch = () => arena.scratch[used++];
       const known = (node: Node): number | undefined => {
-        const source = this.#nodes[this.#indexByStart.get(node.start) ?? -1];
+        const index = this.#indexByStart.get(node.start);
+        const source = index === undefined ? undefined : this.#nodes[index];
         if (source?.node.end !== node.end) return undefined;
         if (source.rank === plan.rank) return this.#laneAddress(node.start, start + chunk.offset + at);
-        const place = arena.inbox[round.parity][source.place] + this.#inboxOffset(bucket, chunk.offset + at) * bytesPerNumber[wire];
+        const numbers = here.get(index!);
+        if (numbers) {
+          const place = scratch();
+          // As in a total: numbers of two bytes in the upper half, to be spread.
+          this.#bytes.set(numbers.subarray(at * size, at * size + (bytes / 4) * size), place + (rounded ? bytes / 2 : 0));
+          if (rounded) kernels.unpack(place, place + bytes / 2, place + bytes);
+          return place;
+        }
+        const place = this.#inboxAddress(round, source, bucket, chunk.offset + at);
         if (!rounded) return place;
         const block = scratch();
         kernels.unpack(block, place, block + bytes);
@@ -322,14 +332,14 @@ export class Reducer {
   #send(to: readonly number[], frame: Omit<Outgoing, 'to' | 'bytes' | 'checksum' | 'step'>): void {
     if (to.length === 0) return;
     const bytes = frame.chunk.length * bytesPerNumber[this.#options.wire];
-    const checksum = this.#options.checksums ? this.#options.kernels.checksum(frame.address, frame.address + bytes) >>> 0 : 0;
+    const checksum = this.#options.inline ? this.#options.kernels.checksum(frame.address, frame.address + bytes) >>> 0 : 0;
     this.#options.send({ ...frame, to, step: this.#current.step, bytes, checksum });
   }
 
   /** Copies into the memory, and tells whether the copy is what was sent. */
   #put(numbers: Uint8Array, place: number, checksum: number): boolean {
     this.#bytes.set(numbers, place);
-    return !this.#options.checksums || this.#options.kernels.checksum(place, place + numbers.byteLength) >>> 0 === checksum;
+    return !this.#options.inline || this.#options.kernels.checksum(place, place + numbers.byteLength) >>> 0 === checksum;
   }
 
   /** @param number within all buckets */
@@ -338,9 +348,10 @@ export class Reducer {
     return arena.lanes[lane - plan.ranges[plan.rank].start] + number * 4;
   }
 
-  /** @param offset within the bucket @returns numbers from the beginning of a node's place in the inbox */
-  #inboxOffset(bucket: number, offset: number): number {
-    const { plan } = this.#options;
-    return this.#inboxStart[bucket] + offset - plan.buckets[bucket].chunks[plan.rank][0].offset;
+  /** @param offset within the bucket */
+  #inboxAddress(round: Round, { place }: PlacedNode, bucket: number, offset: number): number {
+    const { plan, wire, arena } = this.#options;
+    const number = this.#inboxStart[bucket] + offset - plan.buckets[bucket].chunks[plan.rank][0].offset;
+    return arena.inbox[round.parity][place] + number * bytesPerNumber[wire];
   }
 }

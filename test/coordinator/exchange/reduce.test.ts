@@ -18,13 +18,20 @@ interface Sent extends Omit<Outgoing, 'to'> {
 }
 
 /** All steps of one run of the workers; returns what each ended with, bit for bit, by step and bucket. */
-function simulate(ranges: readonly Node[], buckets: readonly number[], wire: Wire, steps: number, seed: number, chunkLength: number) {
+function simulate(
+  ranges: readonly Node[],
+  buckets: readonly number[],
+  wire: Wire,
+  steps: number,
+  seed: number,
+  { chunkLength = 32, inline = true } = {},
+) {
   const next = generator(seed, 'deliveries');
   const inFlight: Sent[] = [];
   const refused: string[] = [];
   const workers = ranges.map((range, rank) => {
     const plan = planOf({ rank, ranges, buckets, chunkLength });
-    const arena = arenaOf(plan, wire);
+    const arena = arenaOf(plan, wire, inline);
     const memory = createMemory(arena.bytes);
     const worker = {
       rank,
@@ -37,7 +44,7 @@ function simulate(ranges: readonly Node[], buckets: readonly number[], wire: Wir
       totals: [] as string[][],
     };
     const reducer = new Reducer({
-      ...{ plan, wire, arena, memory, kernels: loadKernels(memory), firstStep: 0, checksums: true, now: () => 0 },
+      ...{ plan, wire, arena, memory, kernels: loadKernels(memory), firstStep: 0, inline, now: () => 0 },
       send: frame => {
         for (const to of frame.to) inFlight.push({ ...frame, to, from: rank });
         worker.sent += frame.bytes * frame.to.length;
@@ -79,8 +86,9 @@ function simulate(ranges: readonly Node[], buckets: readonly number[], wire: Wir
     const { memory } = workers[frame.from];
     const { kind, step, bucket, node, slice, chunk, checksum, from } = frame;
     const header: Header = { kind, wire, run: runTag('x'), generation: 0, step, bucket, from, slice, node, ...chunk, checksum };
-    // A copy, as the network makes one at some time before delivery. Made here, so the buffer must still be as it was when sent.
-    const refusal = workers[frame.to].reducer.receive(header, new Uint8Array(memory.buffer, frame.address, frame.bytes).slice());
+    // Taken as late as can be: the buffer must still be as it was when it was sent, and in shared memory until the step is over.
+    const numbers = new Uint8Array(memory.buffer, frame.address, frame.bytes);
+    const refusal = workers[frame.to].reducer.receive(header, inline ? numbers.slice() : numbers);
     if (refusal) refused.push(refusal);
   };
 
@@ -114,10 +122,10 @@ describe('sums over workers', () => {
 
   test.each<Wire>(['float32', 'bfloat16'])('have the bits of the whole tree on one, in whatever order frames come (%s)', wire => {
     fc.assert(
-      fc.property(lanes, fc.infiniteStream(fc.boolean()), buckets, fc.integer(), (numLanes, cuts, lengths, seed) => {
+      fc.property(lanes, fc.infiniteStream(fc.boolean()), buckets, fc.integer(), fc.boolean(), (numLanes, cuts, lengths, seed, inline) => {
         const ranges = partition(numLanes, cuts);
         const steps = 4;
-        const { workers, refused } = simulate(ranges, lengths, wire, steps, seed, 32);
+        const { workers, refused } = simulate(ranges, lengths, wire, steps, seed, { inline });
         expect(refused).toEqual([]);
         for (let step = 0; step < steps; step++) {
           const expected = reference(numLanes, lengths, wire, step);
@@ -131,12 +139,12 @@ describe('sums over workers', () => {
 
   test('over vectors longer than a block', () => {
     const ranges = partition(5, [true, false, true, false]);
-    const { workers } = simulate(ranges, [10_000], 'float32', 1, 1, 4096);
+    const { workers } = simulate(ranges, [10_000], 'float32', 1, 1, { chunkLength: 4096 });
     for (const { state } of workers) expect(state.totals).toEqual([reference(5, [10_000], 'float32', 0)]);
   });
 
   test('do not change when frames come again: a second one is refused as duplicate, an old one for its step', () => {
-    const { workers, refused, delivered, deliver } = simulate(partition(4, [true, false, true]), [100], 'float32', 3, 5, 32);
+    const { workers, refused, delivered, deliver } = simulate(partition(4, [true, false, true]), [100], 'float32', 3, 5);
     for (const frame of delivered) deliver(frame);
     const last = delivered.filter(({ step }) => step === 2).length;
     expect(refused.filter(reason => reason === 'duplicate')).toHaveLength(last);
@@ -145,7 +153,7 @@ describe('sums over workers', () => {
   });
 
   test('notice numbers that do not match their checksum', () => {
-    const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5, 32);
+    const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5);
     const { kind, step, bucket, node, slice, chunk, checksum, from, to, bytes } = delivered.find(frame => frame.kind === 'contribution')!;
     const header: Header = { kind, wire: 'float32', run: 0n, generation: 0, step: step + 1, bucket, from, slice, node, ...chunk, checksum };
     expect(workers[to].reducer.receive(header, new Uint8Array(bytes).fill(1))).toBe('damaged');
