@@ -167,8 +167,8 @@ function addUp(): void {
 }
 
 const curve = keys && { curveServer: true, curveSecretKey: keys.secretKey, ...behindGate };
-/** What encryption adds to a part of a frame is 33 bytes (RFC 26). */
-const maxMessageSize = (sharing ? headerBytes : Math.max(chunkBytes, headerBytes)) + 64;
+/** The limit holds for the messages of a handshake with keys too, which are some 300 bytes, and encryption adds 33 bytes (RFC 26). */
+const maxMessageSize = (sharing ? headerBytes : chunkBytes) + 1024;
 const pull = new Pull({ ...common, ...curve, receiveHighWaterMark: highWaterMark, maxMessageSize, backlog: 64 });
 let strangers = plan.workers - 1;
 pull.events.on('handshake', () => {

@@ -181,7 +181,9 @@ describe('strangers', () => {
     unknown.close();
     const without = new Push({ linger: 0 });
     without.connect(endpoint);
-    await vi.waitFor(async () => expect((await stats()).connectionsRefused.protocol).toBeGreaterThan(0), 10_000);
+    // Either side may be the first to see that the other speaks without keys; the other one then sees an end without a reason.
+    const refused = async () => (await stats()).connectionsRefused;
+    await vi.waitFor(async () => expect(await refused()).toSatisfy(({ protocol, other }) => protocol + other > 0), 10_000);
     without.close();
     await sums(0);
     expect(Object.values((await stats()).framesDropped).every(count => count === 0)).toBe(true);
@@ -229,7 +231,7 @@ describe('strangers', () => {
     const counted = { parts: 1, otherGeneration: 1, otherRun: 1, otherStep: 1, notPlanned: 1, numbersSize: 1, duplicate: 0 };
     await vi.waitFor(async () => expect((await stats()).framesDropped).toMatchObject(counted), 10_000);
     const ended = new Promise(resolve => push.events.on('disconnect', resolve));
-    await push.send([encodeHeader(header), new Uint8Array(4 * 4096 + 1024)]);
+    await push.send([encodeHeader(header), new Uint8Array(4 * 4096 + 2048)]);
     await ended;
     push.close();
     await sums(0);
