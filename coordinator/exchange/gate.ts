@@ -2,6 +2,7 @@
  * Who may connect: CURVE alone proves only that the peer knows the server's key, so a handler of ZeroMQ's authentication protocol (ZAP,
  * RFC 27) looks at the peer's own key. One a process, and bound before the first socket that listens; it serves all of them.
  */
+import { setTimeout } from 'node:timers/promises';
 import { Reply } from 'zeromq';
 import { SegfleetError } from '../../trainer/errors.ts';
 
@@ -21,21 +22,34 @@ export interface Gate {
 export async function openGate(allowed: readonly string[]): Promise<Gate> {
   const keys = new Set(allowed.map(key => decodeZ85(key).toString('hex')));
   const socket = new Reply({ linger: 0 });
-  try {
-    await socket.bind(address);
-  } catch (cause) {
-    socket.close();
-    throw new SegfleetError('conflict', 'this process checks keys already; close the other mesh or server first', { cause });
-  }
+  await bind(socket);
   const serving = serve(socket, keys);
   return {
     close: async () => {
-      // Unbound first: closing alone frees the address some time later.
-      await socket.unbind(address).catch(() => {});
+      // Not unbound before: that ends libzmq 4.3.5 by an assertion while sessions that asked the gate are being closed.
       socket.close();
       await serving;
     },
   };
+}
+
+/** The address of a gate that was closed is free again when libzmq has reaped it, some milliseconds later. */
+const patienceMs = 1000;
+
+async function bind(socket: Reply): Promise<void> {
+  const begun = performance.now();
+  for (;;) {
+    try {
+      return await socket.bind(address);
+    } catch (cause) {
+      if (performance.now() - begun < patienceMs) {
+        await setTimeout(10);
+        continue;
+      }
+      socket.close();
+      throw new SegfleetError('conflict', 'this process checks keys already; close the other mesh or server first', { cause });
+    }
+  }
 }
 
 async function serve(socket: Reply, keys: ReadonlySet<string>): Promise<void> {

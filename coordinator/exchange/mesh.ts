@@ -1,0 +1,365 @@
+/**
+ * Sums over the workers of one generation: every worker opens a mesh, tells the others its endpoint (by whatever control channel there
+ * is), connects to all, and then adds its lanes step by step. When a worker is lost or the generation changes, everything of the mesh
+ * is dropped and a new one is opened: no socket, no frame and no sum outlives its generation.
+ */
+import { lstat, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, errorCodes, fromSystemError, SegfleetError } from '../../trainer/errors.ts';
+import { arenaOf } from './arena.ts';
+import { type Refusal, refusals, type Wire } from './frame.ts';
+import { createMemory } from './kernels.ts';
+import type { KeyPair } from './keys.ts';
+import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
+import { type Plan, type PlanOptions, planOf } from './plan.ts';
+
+export interface MeshOptions extends PlanOptions {
+  readonly run: string;
+  readonly generation: number;
+  /** Number of the first step; each that follows has the next one. Default 0. */
+  readonly firstStep?: number;
+  /** What numbers are while they travel. With `bfloat16` every node of the tree is rounded, those inside a worker too, so that it does not show in the result how many there are. Default float32. */
+  readonly wire?: Wire;
+  /**
+   * `tcp://10.1.2.3:*`; between workers of one machine `shm:///folder/name` (numbers in shared memory) or `ipc:///folder/name` (through
+   * sockets), the folder being this user's alone (mode 0700), for `shm:` one in /dev/shm. The same for all workers.
+   */
+  readonly listen: string;
+  /** The pair that all workers of the run share: whoever has another one is refused. Needed for `tcp:`. */
+  readonly keys?: KeyPair;
+  /** `tcp:` without keys, where a network is closed to others: who can connect can send. */
+  readonly trustNetwork?: boolean;
+  /** Closes the mesh; what is being summed is rejected with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** One step under way. */
+export interface Step {
+  /** Where the values of one lane of this worker belong: whoever can write them there saves a copy. */
+  place(lane: number, bucket: number): Float32Array;
+  /** Gives the values of a lane (copied before it returns), or says that they are in their place. Buckets in whatever order; one that no worker adds takes no part. */
+  add(lane: number, bucket: number, values?: Float32Array): void;
+  /** The sum over all lanes, once it is here. It stays as it is until the step after the next begins. */
+  bucket(index: number): Promise<Float32Array>;
+  /** All of them. */
+  total(): Promise<Float32Array[]>;
+}
+
+export interface PeerStats {
+  readonly rank: number;
+  /** Milliseconds that this rank's part of a bucket came after the first one, whoever sent that; of the step under way or the last. */
+  readonly contributionMs: number;
+  /** Milliseconds that its sum came after all contributions were known. */
+  readonly sumMs: number;
+  /** The same over all steps before. */
+  readonly contributionTotalMs: number;
+  readonly sumTotalMs: number;
+  /** Frames that this worker waits for. */
+  readonly framesMissing: number;
+}
+
+export interface MeshStats {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly framesReceived: number;
+  readonly framesDropped: Readonly<Record<Refusal, number>>;
+  readonly connectionsRefused: Readonly<Record<(typeof handshakeFailures)[number], number>>;
+  /** By rank, this one among them: its own lateness is how long the others' parts lay here before its own was ready. */
+  readonly ranks: readonly PeerStats[];
+}
+
+/** Time in which workers that have all opened their meshes must have found each other. */
+const connectTimeoutMs = 20_000;
+
+/** @throws usage: what is wrong with the options; unavailable: where the endpoint cannot be listened on; notAllowed: a folder that others can enter */
+export async function openMesh(options: MeshOptions): Promise<Mesh> {
+  const plan = planOf(options);
+  await checkListen(options);
+  options.signal?.throwIfAborted();
+  const wire = options.wire ?? 'float32';
+  const memory = createMemory(arenaOf(plan, wire, !sharesMemory(options.listen)).bytes);
+  const counters = new Counters(plan.workers);
+  const { run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep = 0 } = options;
+  const workerData: ThreadOptions = {
+    ...{ run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep, wire, memory },
+    counters: counters.buffer,
+  };
+  // The sources run as they are; what is published is JavaScript.
+  const file = new URL(import.meta.url.endsWith('.js') ? './meshThread.js' : './meshThread.ts', import.meta.url);
+  const thread = new Worker(file, { workerData, name: 'exchange' });
+  const mesh = new Mesh(thread, plan, memory, wire, counters, options);
+  await mesh.bound;
+  return mesh;
+}
+
+type StepState = { readonly number: number; readonly buckets: BucketState[] };
+interface BucketState {
+  readonly lanes: Set<number>;
+  readonly done: PromiseWithResolvers<Float32Array>;
+  complete: boolean;
+}
+
+export class Mesh {
+  readonly #thread: Worker;
+  readonly #plan: Plan;
+  readonly #arena: ReturnType<typeof arenaOf>;
+  readonly #memory: WebAssembly.Memory;
+  readonly #counters: Counters;
+  readonly #signal: AbortSignal | undefined;
+  readonly #generation: number;
+  readonly #listen: string;
+  readonly #bound = quiet<string>();
+  readonly #connected = quiet<void>();
+  readonly #exited: Promise<void>;
+  #endpoint = '';
+  #nextStep: number;
+  #step: StepState | undefined;
+  #failure: unknown;
+
+  /** @internal Use `openMesh`. */
+  constructor(thread: Worker, plan: Plan, memory: WebAssembly.Memory, wire: Wire, counters: Counters, options: MeshOptions) {
+    this.#thread = thread;
+    this.#plan = plan;
+    this.#memory = memory;
+    this.#arena = arenaOf(plan, wire, !sharesMemory(options.listen));
+    this.#counters = counters;
+    this.#nextStep = options.firstStep ?? 0;
+    this.#generation = options.generation;
+    this.#listen = options.listen;
+    this.#signal = options.signal;
+    thread.on('message', message => this.#handle(message as FromThread));
+    thread.on('error', error => this.#fail(error));
+    this.#exited = new Promise<void>(resolve => thread.once('exit', () => resolve())).then(() => removeSocket(options.listen));
+    void this.#exited.then(() => this.#fail(closedError()));
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** @internal */
+  get bound(): Promise<string> {
+    return this.#bound.promise;
+  }
+
+  /** Where others connect to. */
+  get endpoint(): string {
+    return this.#endpoint;
+  }
+
+  /**
+   * Connects to all others, and waits until each has let this worker in.
+   *
+   * @param endpoints by rank, this one's own among them
+   * @throws unavailable: who could not be reached in time; notAllowed: where a peer has other keys
+   */
+  async connect(endpoints: readonly string[]): Promise<void> {
+    this.#check();
+    if (endpoints.length !== this.#plan.workers) {
+      throw new SegfleetError('usage', `${endpoints.length} endpoints for ${this.#plan.workers} workers; give one for each rank`);
+    }
+    const scheme = this.#endpoint.slice(0, 6);
+    const other = endpoints.find(endpoint => !endpoint.startsWith(scheme));
+    if (other) throw new SegfleetError('usage', `${other}: this worker is at ${this.#endpoint}; all must be reached the same way`);
+    this.#tell({ type: 'connect', endpoints });
+    const late = () =>
+      this.#fail(
+        new SegfleetError(
+          'unavailable',
+          `not all workers of generation ${this.#generation} could be reached in ${connectTimeoutMs / 1000} s`,
+        ),
+      );
+    const timer = setTimeout(late, connectTimeoutMs);
+    try {
+      await this.#connected.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Begins the next step. All buckets that were added in the one before must be complete. @throws what the mesh failed of */
+  begin(number: number): Step {
+    this.#check();
+    const open = this.#step?.buckets.findIndex(({ lanes, complete }) => lanes.size > 0 && !complete) ?? -1;
+    if (open >= 0) throw new Error(`step ${number} begins while bucket ${open} of step ${this.#step!.number} is being summed`);
+    if (number !== this.#nextStep) throw new Error(`step ${number} begins where ${this.#nextStep} is the next one`);
+    this.#nextStep = number + 1;
+    const buckets = this.#plan.buckets.map((): BucketState => ({ lanes: new Set(), done: quiet(), complete: false }));
+    const step: StepState = { number, buckets };
+    this.#step = step;
+    this.#tell({ type: 'begin', step: number });
+    return {
+      place: (lane, bucket) => this.#place(step, lane, bucket),
+      add: (lane, bucket, values) => this.#add(step, lane, bucket, values),
+      bucket: index => buckets[index].done.promise,
+      total: () => Promise.all(buckets.map(({ done }) => done.promise)),
+    };
+  }
+
+  stats(): MeshStats {
+    const count = (name: string) => this.#counters.get(name);
+    const named = <Name extends string>(names: readonly Name[], prefix: string) =>
+      Object.fromEntries(names.map(name => [name, count(`${prefix}:${name}`)])) as Record<Name, number>;
+    return {
+      bytesSent: count('bytesSent'),
+      bytesReceived: count('bytesReceived'),
+      framesReceived: count('framesReceived'),
+      framesDropped: named(refusals, 'frame'),
+      connectionsRefused: named(handshakeFailures, 'handshake'),
+      ranks: this.#plan.ranges.map((_, rank) => ({ rank, ...this.#counters.ofRank(rank) })),
+    };
+  }
+
+  /**
+   * Drops everything, what is still to be sent included: not before the others have said that they have all they need. Resolves when
+   * the sockets are closed and the thread is gone.
+   */
+  async close(): Promise<void> {
+    this.#fail(closedError());
+    await this.#exited;
+  }
+
+  readonly #abort = () => this.#fail(this.#signal!.reason);
+
+  #place(step: StepState, lane: number, bucket: number): Float32Array {
+    this.#check();
+    const { ranges, rank, buckets } = this.#plan;
+    const { start, end } = ranges[rank];
+    const which = `lane ${lane} of bucket ${bucket} in step ${step.number}`;
+    if (step !== this.#step) throw new Error(`${which}: the step is over`);
+    if (!buckets[bucket] || lane < start || lane >= end) throw new Error(`${which}: this worker has lanes ${start} to ${end - 1}`);
+    if (step.buckets[bucket].lanes.has(lane)) throw new Error(`${which} is there already`);
+    return new Float32Array(this.#memory.buffer, this.#arena.lanes[lane - start] + buckets[bucket].start * 4, buckets[bucket].length);
+  }
+
+  #add(step: StepState, lane: number, bucket: number, values: Float32Array | undefined): void {
+    const place = this.#place(step, lane, bucket);
+    if (values && values.length !== place.length)
+      throw new Error(`${values.length} values for bucket ${bucket}, which has ${place.length}`);
+    if (values) place.set(values);
+    step.buckets[bucket].lanes.add(lane);
+    this.#tell({ type: 'lane', bucket });
+  }
+
+  #handle(message: FromThread): void {
+    switch (message.type) {
+      case 'bound':
+        this.#endpoint = message.endpoint;
+        return this.#bound.resolve(message.endpoint);
+      case 'connected':
+        return this.#connected.resolve();
+      case 'complete': {
+        if (this.#failure !== undefined) return;
+        const { start, length } = this.#plan.buckets[message.bucket];
+        const state = this.#step!.buckets[message.bucket];
+        state.complete = true;
+        return state.done.resolve(new Float32Array(this.#memory.buffer, this.#arena.totals[message.step & 1] + start * 4, length));
+      }
+      case 'failed':
+        return this.#fail(threadError(message, this.#listen));
+      case 'broken':
+        // The sockets stay open: closed at once, they would look to the others as if this worker had left.
+        return this.#reject(brokenError(message, this.#step?.number));
+      default:
+        message satisfies never;
+    }
+  }
+
+  #fail(reason: unknown): void {
+    this.#reject(reason);
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#tell({ type: 'close' });
+  }
+
+  /** The first reason counts: what is being summed and whatever is asked later is rejected with it. */
+  #reject(reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.#bound.reject(reason);
+    this.#connected.reject(reason);
+    for (const { done } of this.#step?.buckets ?? []) done.reject(reason);
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #tell(message: ToThread): void {
+    this.#thread.postMessage(message);
+  }
+}
+
+/** A promise that nobody may be waiting for when it is rejected. */
+function quiet<T>(): PromiseWithResolvers<T> {
+  const resolvers = Promise.withResolvers<T>();
+  resolvers.promise.catch(() => {});
+  return resolvers;
+}
+
+const closedError = () => new SegfleetError('interrupted', 'the mesh was closed');
+
+function brokenError({ rank, why }: Extract<FromThread, { type: 'broken' }>, step: number | undefined): SegfleetError {
+  const details = { rank, step };
+  switch (why) {
+    case 'left':
+      return new SegfleetError('unavailable', `the connection to worker ${rank} broke; the step is summed again by those that are left`, {
+        details,
+      });
+    case 'damaged':
+      return new SegfleetError('integrity', `numbers of worker ${rank} do not match their checksum; the step has to be summed again`, {
+        details,
+      });
+    case 'refused':
+      return new SegfleetError(
+        'notAllowed',
+        `worker ${rank} does not know the key of this one; give all workers the key file of this run`,
+        { details },
+      );
+    default:
+      return why satisfies never;
+  }
+}
+
+function threadError({ error, code }: Extract<FromThread, { type: 'failed' }>, listen: string): unknown {
+  if (code && code in errorCodes) return new SegfleetError(code as ErrorCode, (error as Error).message, { cause: error });
+  switch (code) {
+    case 'EADDRINUSE':
+      return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
+        cause: error,
+      });
+    case 'EACCES':
+      return new SegfleetError('notAllowed', `${listen}: permission denied; give a port above 1023 or a folder of your own`, {
+        cause: error,
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENODEV':
+    case 'EINVAL':
+      return new SegfleetError('usage', `${listen}: this machine has no such address`, { cause: error });
+    default:
+      return error;
+  }
+}
+
+/** ZeroMQ leaves the file behind. */
+async function removeSocket(listen: string): Promise<void> {
+  if (!listen.startsWith('tcp:')) await rm(listen.slice('ipc://'.length), { force: true });
+}
+
+async function checkListen({ listen, keys, trustNetwork }: MeshOptions): Promise<void> {
+  if (listen.startsWith('tcp://')) {
+    if (keys || trustNetwork) return;
+    throw new SegfleetError('usage', `${listen} needs keys: without them anyone who can connect can send gradients`);
+  }
+  const [, path] = /^(?:ipc|shm):\/\/(\/.+)$/.exec(listen) ?? [];
+  if (!path) throw new SegfleetError('usage', `${listen}: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name`);
+  if (Buffer.byteLength(path) > 107)
+    throw new SegfleetError('usage', `${path} is too long for a socket (107 bytes); choose a shorter folder`);
+  const folder = dirname(path);
+  const { mode, uid } = await lstat(folder).catch(error => {
+    throw fromSystemError(error, `opening a socket in ${folder}`);
+  });
+  if ((mode & 0o077) !== 0 || uid !== process.getuid!()) {
+    throw new SegfleetError(
+      'notAllowed',
+      `${folder} can be entered by others; workers of one machine need a folder of this user with mode 0700`,
+    );
+  }
+}

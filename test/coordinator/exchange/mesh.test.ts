@@ -1,0 +1,267 @@
+/**
+ * The exchange between real processes, over real sockets.
+ */
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { curveKeyPair, Push } from 'zeromq';
+import { encodeHeader, type Header, runTag, type Wire } from '../../../coordinator/exchange/frame.ts';
+import { openMesh } from '../../../coordinator/exchange/mesh.ts';
+import { evenly, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
+import { type State, startFleet } from '../../tools/meshes.ts';
+import { digestOf } from '../../tools/meshWorker.ts';
+
+const keys = curveKeyPair();
+const buckets = [5000, 17, 70_000];
+const chunkLength = 4096;
+
+const reference = (lanes: number, lengths: readonly number[], step: number, wire: Wire = 'float32') =>
+  lengths.map((length, bucket) =>
+    digestOf(
+      referenceSum(
+        Array.from({ length: lanes }, (_, lane) => laneValues(lane, bucket, step, length)),
+        wire,
+      ),
+    ),
+  );
+
+describe('sums', () => {
+  const lanes = 5;
+  test.each<[Wire, 'ipc' | 'shm' | 'tcp']>([
+    ['float32', 'ipc'],
+    ['bfloat16', 'shm'],
+    ['bfloat16', 'tcp'],
+  ])('have the same bits with 1, 2, 3 and 4 workers and whatever ranges (%s, %s)', async (wire, transport) => {
+    await using fleet = startFleet(4);
+    const expected = [7, 8, 9].map(step => reference(lanes, buckets, step, wire));
+    const cuts = [[], [false, false, true], [true, false, true], [true, true, false, true]];
+    for (const [generation, cut] of cuts.entries()) {
+      const ranges = partition(lanes, [...cut, false, false, false, false]);
+      await fleet.open({ generation, ranges, buckets, chunkLength, wire, transport, keys, firstStep: 7 });
+      const members = fleet.workers.slice(0, ranges.length);
+      const digests = await Promise.all(members.map(worker => worker.ask({ do: 'sum', from: 7, to: 10 })));
+      for (const digest of digests) expect(digest).toEqual(expected);
+      await Promise.all(members.map(worker => worker.ask({ do: 'close' })));
+    }
+  });
+
+  test('of one bucket are there while others are still computed; a bucket that nobody adds takes no part', async () => {
+    await using fleet = startFleet(2);
+    const ranges = evenly(2, 2);
+    await fleet.open({ generation: 1, ranges, buckets, chunkLength });
+    const all = <T>(order: Parameters<(typeof fleet.workers)[number]['ask']>[0]) =>
+      Promise.all(fleet.workers.map(worker => worker.ask<T>(order)));
+    await all({ do: 'begin', step: 0, buckets: [2] });
+    const [first, , third] = reference(2, buckets, 0);
+    expect(await all({ do: 'wait', bucket: 2 })).toEqual([third, third]);
+    await all({ do: 'add', buckets: [0] });
+    expect(await all({ do: 'wait', bucket: 0 })).toEqual([first, first]);
+    // Bucket 1 was left out, and the next step begins all the same.
+    expect(await all({ do: 'sum', from: 1, to: 2 })).toEqual([[reference(2, buckets, 1)], [reference(2, buckets, 1)]]);
+  });
+
+  test('name the slow worker, and nobody else', async () => {
+    await using fleet = startFleet(3);
+    await fleet.open({ generation: 1, ranges: evenly(3, 3), buckets: [3000] });
+    await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'sum', from: 0, to: 2 }))); // all have compiled what they run
+    const delayMs = 400;
+    await Promise.all(
+      fleet.workers.map((worker, rank) => worker.ask({ do: 'sum', from: 2, to: 3, delayMs: rank === 1 ? delayMs : undefined })),
+    );
+    for (const worker of fleet.workers) {
+      const { ranks } = (await worker.ask<State>({ do: 'state' })).stats;
+      const slowest = ranks.toSorted((a, b) => b.contributionMs + b.sumMs - a.contributionMs - a.sumMs)[0];
+      expect(slowest).toMatchObject({ rank: 1, contributionMs: expect.toSatisfy((ms: number) => ms > delayMs / 2) });
+      for (const { sumMs } of ranks) expect(sumMs).toBeLessThan(delayMs / 2); // its lateness is not charged to the owners that waited for it
+    }
+  });
+});
+
+describe('a generation ends', () => {
+  const ranges = evenly(4, 3);
+  const large = [400_000, 400_000];
+
+  test('at once when a worker is killed in the middle of a sum, and leaves nothing; those that are left sum the step again', async () => {
+    await using fleet = startFleet(3);
+    const survivors = fleet.workers.slice(0, 2);
+    const before = await Promise.all(survivors.map(worker => worker.ask<State>({ do: 'state' })));
+    await fleet.open({ generation: 1, ranges, buckets: large, chunkLength });
+    for (const [rank, worker] of fleet.workers.entries()) await worker.ask({ do: 'begin', step: 0, buckets: rank === 2 ? [0] : [0, 1] });
+    await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'wait', bucket: 0 })));
+    const waiting = survivors.map(worker => worker.ask({ do: 'wait', bucket: 1 }).catch(error => error));
+    const missing = async () => (await survivors[0].ask<State>({ do: 'state' })).stats.ranks.map(({ framesMissing }) => framesMissing > 0);
+    await vi.waitFor(async () => expect(await missing()).toEqual([false, true, true]), 10_000); // worker 1 has to wait for 2 as well
+    await fleet.workers[2].kill();
+    const killed = performance.now();
+    expect(await Promise.all(waiting)).toEqual(
+      Array(2).fill(expect.objectContaining({ code: 'unavailable', details: { rank: 2, step: 0 } })),
+    );
+    expect(performance.now() - killed).toBeLessThan(2000);
+    await Promise.all(survivors.map(worker => worker.ask({ do: 'close' })));
+    expect(readdirSync(fleet.folder)).toEqual(['1.2']); // of the one that was killed
+    await fleet.open({ generation: 2, ranges: evenly(4, 2), buckets: large, chunkLength });
+    const expected = [reference(4, large, 0)];
+    expect(await Promise.all(survivors.map(worker => worker.ask({ do: 'sum', from: 0, to: 1 })))).toEqual([expected, expected]);
+    await Promise.all(survivors.map(worker => worker.ask({ do: 'close' })));
+    const after = await Promise.all(survivors.map(worker => worker.ask<State>({ do: 'state' })));
+    // What libzmq keeps for the process (a mailbox or two) comes once.
+    for (const [rank, { descriptors }] of after.entries()) expect(descriptors - before[rank].descriptors).toBeLessThanOrEqual(8);
+  });
+
+  test('at once when it is aborted, also while a peer has stopped reading', async () => {
+    await using fleet = startFleet(2);
+    const [one, other] = fleet.workers;
+    await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: [8_000_000] });
+    other.process.kill('SIGSTOP');
+    await one.ask({ do: 'begin', step: 0, buckets: [0] });
+    const waiting = one.ask({ do: 'wait', bucket: 0 }).catch(error => error);
+    // 16 MB are on their way, and not all of it fits between the two.
+    await vi.waitFor(async () => expect((await one.ask<State>({ do: 'state' })).stats.bytesSent).toBeGreaterThan(2 ** 20), 10_000);
+    await one.ask({ do: 'abort', reason: 'generation 2 has begun' });
+    const aborted = performance.now();
+    expect(await waiting).toMatchObject({ message: 'generation 2 has begun' });
+    await one.ask({ do: 'close' });
+    expect(performance.now() - aborted).toBeLessThan(2000);
+    expect(readdirSync(fleet.folder)).toEqual(['1.1']);
+    await expect(one.ask({ do: 'begin', step: 0, buckets: [0] })).rejects.toThrow('generation 2 has begun');
+  });
+
+  test('sixteen times over, with no more memory or descriptors than at first', async () => {
+    await using fleet = startFleet(2);
+    const states: State[] = [];
+    for (let generation = 1; generation <= 16; generation++) {
+      await fleet.open({ generation, ranges: evenly(2, 2), buckets: [200_000], chunkLength, transport: 'tcp', keys });
+      await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'sum', from: 0, to: 2 })));
+      await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'close' })));
+      states.push(await fleet.workers[0].ask<State>({ do: 'state' }));
+    }
+    expect(states.at(-1)!.descriptors).toBeLessThanOrEqual(states[3].descriptors);
+    // A generation has 4 MB; kept by mistake they would be 48.
+    expect(states.at(-1)!.residentKilobytes - states[3].residentKilobytes).toBeLessThan(40_000);
+  });
+});
+
+test('a thousand steps need no more memory than two hundred', async () => {
+  await using fleet = startFleet(2);
+  await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: [60_000, 1000], chunkLength });
+  const resident: number[] = [];
+  for (const [from, to] of [
+    [0, 200],
+    [200, 1000],
+  ]) {
+    await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'sumZeros', from, to })));
+    resident.push((await fleet.workers[0].ask<State>({ do: 'state' })).residentKilobytes);
+  }
+  expect(resident[1] - resident[0]).toBeLessThan(30_000); // 800 steps received 195 MB
+});
+
+describe('strangers', () => {
+  const opened = async (fleet: ReturnType<typeof startFleet>) => {
+    const endpoints = await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets, chunkLength, transport: 'tcp', keys });
+    const [worker] = fleet.workers;
+    const stats = async () => (await worker.ask<State>({ do: 'state' })).stats;
+    const sums = async (step: number) => {
+      const expected = [reference(2, buckets, step)];
+      expect(await Promise.all(fleet.workers.map(one => one.ask({ do: 'sum', from: step, to: step + 1 })))).toEqual([expected, expected]);
+    };
+    return { endpoint: endpoints[0], worker, stats, sums };
+  };
+
+  test('with an unknown key or none are refused and counted, and the sums go on', async () => {
+    await using fleet = startFleet(2);
+    const { endpoint, stats, sums } = await opened(fleet);
+    const stranger = curveKeyPair();
+    const client = { curvePublicKey: stranger.publicKey, curveSecretKey: stranger.secretKey, curveServerKey: keys.publicKey };
+    const unknown = new Push({ linger: 0, ...client });
+    unknown.connect(endpoint);
+    await vi.waitFor(async () => expect((await stats()).connectionsRefused.auth).toBeGreaterThan(0), 10_000);
+    unknown.close();
+    const without = new Push({ linger: 0 });
+    without.connect(endpoint);
+    // Either side may be the first to see that the other speaks without keys; the other one then sees an end without a reason.
+    const refused = async () => (await stats()).connectionsRefused;
+    await vi.waitFor(async () => expect(await refused()).toSatisfy(({ protocol, other }) => protocol + other > 0), 10_000);
+    without.close();
+    await sums(0);
+    expect(Object.values((await stats()).framesDropped).every(count => count === 0)).toBe(true);
+  });
+
+  test('that send garbage reach nothing, and hold no descriptors', async () => {
+    await using fleet = startFleet(2);
+    const { endpoint, worker, stats, sums } = await opened(fleet);
+    const port = Number(endpoint.split(':').at(-1));
+    const { descriptors } = await worker.ask<State>({ do: 'state' });
+    const legacy = Buffer.from([0x01, 0x00, 0x05, 0x00, 1, 2, 3, 4]); // ZMTP 1.0: a message without any handshake
+    const greetings = [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'), Buffer.alloc(20_000, 0xa5), legacy, Buffer.alloc(0)];
+    const sockets: Socket[] = [];
+    for (let i = 0; i < 60; i++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {}); // it may be closed while we write
+      socket.write(greetings[i % greetings.length]);
+      sockets.push(socket);
+    }
+    await sums(0);
+    // The silent ones too are dropped, when the time for a handshake is over.
+    await Promise.all(sockets.map(socket => socket.closed || once(socket.resume(), 'close')));
+    await vi.waitFor(async () => expect((await worker.ask<State>({ do: 'state' })).descriptors).toBeLessThanOrEqual(descriptors), 20_000);
+    await sums(1);
+    const { framesDropped } = await stats();
+    expect(Object.values(framesDropped).every(count => count === 0)).toBe(true);
+  });
+
+  test('that know the key but send no frames of this generation are counted by the reason; too large ones end their connection', async () => {
+    await using fleet = startFleet(2);
+    const { endpoint, stats, sums } = await opened(fleet);
+    const push = new Push({ linger: 0, curvePublicKey: keys.publicKey, curveSecretKey: keys.secretKey, curveServerKey: keys.publicKey });
+    push.connect(endpoint);
+    const header: Header = {
+      ...{ kind: 'contribution', wire: 'float32', run: runTag('test'), generation: 1, step: 0, bucket: 1, from: 1, slice: 0 },
+      ...{ node: { start: 1, end: 2 }, offset: 0, length: 16, checksum: 0 },
+    };
+    const numbers = new Uint8Array(64);
+    await push.send(['hello']);
+    await push.send([encodeHeader({ ...header, generation: 0 }), numbers]);
+    await push.send([encodeHeader({ ...header, run: runTag('another') }), numbers]);
+    await push.send([encodeHeader({ ...header, step: 5 }), numbers]);
+    await push.send([encodeHeader({ ...header, offset: 2 ** 31 }), numbers]);
+    await push.send([encodeHeader(header), new Uint8Array(63)]);
+    const counted = { parts: 1, otherGeneration: 1, otherRun: 1, otherStep: 1, notPlanned: 1, numbersSize: 1, duplicate: 0 };
+    await vi.waitFor(async () => expect((await stats()).framesDropped).toMatchObject(counted), 10_000);
+    const ended = new Promise(resolve => push.events.on('disconnect', resolve));
+    await push.send([encodeHeader(header), new Uint8Array(4 * 4096 + 2048)]);
+    await ended;
+    push.close();
+    await sums(0);
+  });
+});
+
+describe('openMesh says what is wrong:', () => {
+  const options = { run: 'test', generation: 1, rank: 0, ranges: evenly(1, 1), buckets: [10] };
+  test.each([
+    ['tcp://127.0.0.1:*', 'usage', 'tcp://127.0.0.1:* needs keys: without them anyone who can connect can send gradients'],
+    ['udp://x', 'usage', 'udp://x: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name'],
+    [`ipc:///tmp/${'x'.repeat(110)}/a`, 'usage', 'is too long for a socket (107 bytes); choose a shorter folder'],
+    ['ipc:///tmp/no-such-folder/a', 'notFound', 'opening a socket in /tmp/no-such-folder: no such file or folder'],
+  ])('%s', async (listen, code, sentence) => {
+    await expect(openMesh({ ...options, listen })).rejects.toMatchObject({ code, message: expect.stringContaining(sentence) });
+  });
+
+  test('a folder that others can enter', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mesh-'));
+    mkdirSync(join(folder, 'open'));
+    chmodSync(join(folder, 'open'), 0o755);
+    await expect(openMesh({ ...options, listen: `ipc://${folder}/open/a` })).rejects.toMatchObject({ code: 'notAllowed' });
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a port in use, a second mesh with keys in one process, an address of another machine', async () => {
+    const mesh = await openMesh({ ...options, listen: 'tcp://127.0.0.1:*', keys });
+    await expect(openMesh({ ...options, listen: mesh.endpoint, trustNetwork: true })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(openMesh({ ...options, listen: 'tcp://127.0.0.1:*', keys })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(openMesh({ ...options, listen: 'tcp://192.0.2.1:*', trustNetwork: true })).rejects.toMatchObject({ code: 'usage' });
+    await mesh.close();
+  });
+});
