@@ -5,6 +5,7 @@
 import type { Batch, ImageShape } from './data/batch.ts';
 import { float32 } from './engine/tensor.ts';
 import type { Program, StepResult } from './program.ts';
+import { fold, type Node } from './tree.ts';
 
 /** Lanes that are computed in one process at once need two threads of libuv's pool each (engine/mailbox.ts). */
 export const maxLanes = 64;
@@ -30,11 +31,10 @@ export function cutIntoLanes({ count, images, labels }: Batch, { height, width, 
   });
 }
 
-/** Folds the leaves of the one tree over lanes: each node joins the largest power of two of its leaves with the rest. */
+/** What all lanes have, joined along the one tree. @param leaves by lane */
 export function foldLanes<T>(leaves: readonly T[], join: (left: T, right: T) => T): T {
-  if (leaves.length === 1) return leaves[0];
-  const half = 2 ** (Math.ceil(Math.log2(leaves.length)) - 1);
-  return join(foldLanes(leaves.slice(0, half), join), foldLanes(leaves.slice(half), join));
+  const leafOf = ({ start, end }: Node) => (end - start === 1 ? leaves[start] : undefined);
+  return fold({ start: 0, end: leaves.length }, leafOf, join);
 }
 
 /** Adds the right to the left, in place. */

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { Node } from '../../trainer/tree.ts';
 import type { Plan } from './plan.ts';
-import type { Node } from './tree.ts';
 
 export type Wire = 'float32' | 'bfloat16';
 export const bytesPerNumber = { float32: 4, bfloat16: 2 } as const satisfies Record<Wire, number>;

@@ -3,8 +3,8 @@
  * agrees on without a message. Rank r owns slice r of every bucket: it adds what the others send of it and sends them the sum.
  */
 import { SegfleetError } from '../../trainer/errors.ts';
+import { type Node, nodesWithin } from '../../trainer/tree.ts';
 import { granule } from './kernels.ts';
-import { type Node, nodesWithin } from './tree.ts';
 
 /** Some numbers of a bucket: offset and length count numbers within the bucket, and are multiples of `granule`. */
 export interface Chunk {

@@ -7,12 +7,13 @@
  * depends on them); totals alternate between two places, and the one of step t is written again in step t + 2, whose contributions
  * only those send who have all sums of step t + 1, and so of t.
  */
+
+import { fold, type Node } from '../../trainer/tree.ts';
 import type { Arena } from './arena.ts';
 import { blockLength } from './arena.ts';
 import { bytesPerNumber, type Header, type Refusal, type Wire } from './frame.ts';
 import type { Kernels } from './kernels.ts';
 import type { Chunk, Plan } from './plan.ts';
-import { fold, type Node } from './tree.ts';
 
 /** Numbers to send: they lie in the memory of the exchange, and stay as they are until they have arrived. */
 export interface Outgoing {

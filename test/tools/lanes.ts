@@ -1,7 +1,7 @@
 /**
  * Lanes spread over workers, and their sums by the plainest code there is: what the exchange is held against.
  */
-import { fold, type Node } from '../../coordinator/exchange/tree.ts';
+import { fold, type Node } from '../../trainer/tree.ts';
 import { uniform } from './numbers.ts';
 
 /** Contiguous ranges that cover the lanes: a cut after each lane for which the source says so. */

@@ -8,8 +8,8 @@ import { type Header, runTag, type Wire } from '../../../coordinator/exchange/fr
 import { createMemory, loadKernels } from '../../../coordinator/exchange/kernels.ts';
 import { bytesSent, planOf } from '../../../coordinator/exchange/plan.ts';
 import { type Outgoing, Reducer } from '../../../coordinator/exchange/reduce.ts';
-import type { Node } from '../../../coordinator/exchange/tree.ts';
 import { generator } from '../../../trainer/random.ts';
+import type { Node } from '../../../trainer/tree.ts';
 import { bitsOf, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
 
 interface Sent extends Omit<Outgoing, 'to'> {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { childrenOf, fold, type Node, nodesWithin } from '../../../coordinator/exchange/tree.ts';
-import { partition } from '../../tools/lanes.ts';
+import { childrenOf, fold, type Node, nodesWithin } from '../../trainer/tree.ts';
+import { partition } from '../tools/lanes.ts';
 
 const text = (node: Node): string => (node.end - node.start === 1 ? `${node.start}` : `(${childrenOf(node).map(text).join('+')})`);
 
