@@ -10,7 +10,8 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { pack } from 'tar-stream';
 import { fromSystemError, SegfleetError } from '../errors.ts';
-import { openStore, type Store } from '../storage/store.ts';
+import { openStore } from '../storage/openStore.ts';
+import type { Store } from '../storage/store.ts';
 import { type Case, findAllCases } from './cases.ts';
 import { readHeader } from './decode.ts';
 import { caseDigest, dataDigest } from './digest.ts';
@@ -47,7 +48,7 @@ const indexKey = 'index.json';
 
 /** @param bytes of a shard at most, unless one case alone is larger */
 export async function writeShards(path: string, out: string, bytes: number): Promise<ShardIndex & { readonly url: string }> {
-  const store = openStore(out);
+  const store = await openStore(out);
   const cases = await findAllCases(path);
   const shards: ShardIndex['shards'][number][] = [];
   const digests: { id: string; digest: string }[] = [];

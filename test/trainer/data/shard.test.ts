@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findCases } from '../../../trainer/data/cases.ts';
 import { type ShardIndex, writeShards } from '../../../trainer/data/shard.ts';
 import { CaseStore } from '../../../trainer/data/store.ts';
-import { openStore } from '../../../trainer/storage/store.ts';
+import { openStore } from '../../../trainer/storage/openStore.ts';
 import { writeTree } from '../../tools/archives.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 
 const write = (name: string, bytes = 15_000) => writeShards(data, `file:${join(folder, name)}`, bytes);
-const filesOf = async (name: string) => openStore(join(folder, name)).list();
+const filesOf = async (name: string) => (await openStore(join(folder, name))).list();
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 describe('shards', () => {
@@ -57,7 +57,7 @@ print(json.dumps(found))`;
 
   test('have an index by which each member is read alone', async () => {
     await write('a');
-    const store = openStore(join(folder, 'a'));
+    const store = await openStore(join(folder, 'a'));
     const index: ShardIndex = JSON.parse((await store.get('index.json')).toString());
     for (const { key, bytes, sha256: whole, members } of index.shards) {
       const archive = await store.get(key);
@@ -77,7 +77,7 @@ print(json.dumps(found))`;
       ['image.png', 'mask.png', 'json'].map(ending => `${sha256(Buffer.from('a/../b, "c".d')).slice(0, 32)}.${ending}`),
     );
     const { key, offset, length } = members.at(-1)!;
-    const meta = await openStore(join(folder, 'a')).getRange(key, offset, length);
+    const meta = await (await openStore(join(folder, 'a'))).getRange(key, offset, length);
     expect(JSON.parse(meta.toString())).toEqual({ id: 'a/../b, "c".d', width: 32, height: 32, part: 'training' });
   });
 
