@@ -231,7 +231,8 @@ export async function readState(store: Store, { chunks }: Pick<Manifest, 'chunks
   return new Map(parts.flatMap(tensors => [...tensors]));
 }
 
-async function readChunk(store: Store, { sha256, bytes, tensors }: Chunk, options: StoreOptions): Promise<Tensors> {
+/** @throws notFound, integrity */
+export async function readChunk(store: Store, { sha256, bytes, tensors }: Chunk, options: StoreOptions = {}): Promise<Tensors> {
   const key = chunkKey(sha256);
   const source = `${store.url}/${key}`;
   const found = await store.get(key, options);

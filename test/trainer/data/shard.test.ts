@@ -10,6 +10,7 @@ import { CaseStore } from '../../../trainer/data/store.ts';
 import { openStore } from '../../../trainer/storage/openStore.ts';
 import { writeTree } from '../../tools/archives.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
+import { setCredentials, startGateway } from '../../tools/versitygw.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-shard-'));
 const data = join(folder, 'data');
@@ -118,5 +119,22 @@ print(json.dumps(found))`;
     writeFileSync(join(broken, 'images/case01.png'), '<html>');
     await expect(writeShards(broken, join(folder, 'never'), 1e6)).rejects.toThrow(/case01\.png: this is not an image/);
     expect((await filesOf('never')).map(name => basename(name))).not.toContain('index.json');
+  });
+
+  test('are the same bytes in S3, where writing them again is fine and others are refused', async () => {
+    setCredentials();
+    await using gateway = await startGateway('bucket');
+    process.env.AWS_ENDPOINT_URL_S3 = gateway.url;
+    try {
+      const { shards, url } = await writeShards(data, 's3://bucket/sets/x', 15_000);
+      expect(url).toBe('s3://bucket/sets/x');
+      await write('a');
+      for (const name of ['index.json', ...shards.map(({ key }) => key)])
+        expect(readFileSync(join(gateway.folder, 'bucket/sets/x', name)).equals(readFileSync(join(folder, 'a', name)))).toBe(true);
+      await writeShards(data, 's3://bucket/sets/x', 15_000);
+      await expect(writeShards(data, 's3://bucket/sets/x', 30_000)).rejects.toMatchObject({ code: 'conflict' });
+    } finally {
+      delete process.env.AWS_ENDPOINT_URL_S3;
+    }
   });
 });
