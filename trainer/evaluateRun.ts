@@ -2,8 +2,8 @@
  * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
  */
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { findCases } from './data/cases.ts';
+import { join } from 'node:path';
+import { dataPath, findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
 import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type DecodedCase } from './data/store.ts';
@@ -61,7 +61,7 @@ export async function evaluateRun(path: string, { select, part = 'validation', d
   const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
-    const cases = await findCases(data ?? resolve(path, spec.data.path));
+    const cases = await findCases(data ?? dataPath(path, spec.data.path));
     const all = Array.from(cases.keys());
     const indices = data ? all : (await splitOf(spec.data.split, cases, path))[part];
     if (indices.length === 0) {
