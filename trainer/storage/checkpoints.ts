@@ -88,6 +88,7 @@ export class Checkpoints {
    * these the checkpoint before is still there.
    */
   async save({ state, ...rest }: Snapshot, options: StoreOptions = {}): Promise<Manifest> {
+    await this.#checkTerm(options);
     const plan = planChunks(state, this.#options.chunkBytes ?? defaultChunkBytes);
     return this.commit({ ...rest, chunks: await writeChunks(this.#store, state, plan, options) }, options);
   }

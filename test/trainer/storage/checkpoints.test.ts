@@ -250,13 +250,14 @@ describe('a store that gives back other bytes than it was given', () => {
 describe('two writers', () => {
   test('the later one has the store; the earlier one stops before it changes anything', async () => {
     const earlier = await claim();
-    await earlier.save(snapshot(1));
+    const { chunks } = await earlier.save(snapshot(1));
     const later = await claim();
     const before = await store.list();
-    await expect(earlier.save(snapshot(1))).rejects.toMatchObject({
+    await expect(earlier.save(snapshot(5))).rejects.toMatchObject({
       code: 'conflict',
       message: expect.stringContaining('another writer has taken it over (term 2), and this one (term 1) stops'),
     });
+    await expect(earlier.commit({ step: 5, position: {}, chunks })).rejects.toMatchObject({ code: 'conflict' });
     expect(await store.list()).toEqual(before);
     await later.save(snapshot(2));
     expect((await restore(store))!.manifest).toMatchObject({ step: 2, term: 2 });
@@ -283,7 +284,9 @@ describe('two writers', () => {
       isClaimed = true;
       await sleeper.save(snapshot(2)).catch(error => expect(error).toMatchObject({ code: 'conflict' }));
       if (!isOver) return;
-      expect([at, (await restore(here))!.state]).toEqual([at, stateAt(3)]);
+      const { key, state } = (await restore(here))!;
+      expect([at, state]).toEqual([at, stateAt(3)]);
+      expect([at, JSON.parse((await here.get(pointerKey)).toString()).manifest]).toEqual([at, key]);
     }
     throw new Error('the save never ended');
   });
