@@ -1,7 +1,7 @@
 /**
  * What all commands share: `--json`, and errors that reach `main` as they are.
  */
-import { Command, Flags } from '@oclif/core';
+import { Args, Command, Flags } from '@oclif/core';
 
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
@@ -24,6 +24,12 @@ export const ignoreFlag = Flags.integer({
   max: 65_535,
   description: 'data.ignore of the job: the mask value of pixels that do not count.',
 });
+
+export const checkpointUrl = Args.string({
+  required: true,
+  description: 'Where the checkpoints lie: file:FOLDER or s3://BUCKET/PREFIX.',
+});
+export const checkpointWhich = Args.string({ description: 'Its step, or its name as listed. [default: the newest]' });
 
 /** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
 export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts') ? 'npx segfleet' : 'segfleet';

@@ -1,6 +1,11 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import CheckpointFetch from './commands/checkpoint/fetch.ts';
+import CheckpointList from './commands/checkpoint/list.ts';
+import CheckpointPrune from './commands/checkpoint/prune.ts';
+import CheckpointShow from './commands/checkpoint/show.ts';
+import CheckpointVerify from './commands/checkpoint/verify.ts';
 import Compare from './commands/compare.ts';
 import DatasetImport from './commands/dataset/import.ts';
 import DatasetShard from './commands/dataset/shard.ts';
@@ -22,6 +27,11 @@ import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
 
 export const commands = {
+  'checkpoint:fetch': CheckpointFetch,
+  'checkpoint:list': CheckpointList,
+  'checkpoint:prune': CheckpointPrune,
+  'checkpoint:show': CheckpointShow,
+  'checkpoint:verify': CheckpointVerify,
   compare: Compare,
   'dataset:import': DatasetImport,
   'dataset:shard': DatasetShard,

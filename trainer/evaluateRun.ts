@@ -2,9 +2,9 @@
  * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
  */
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
-import { findCases } from './data/cases.ts';
+import { dataPath, findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
 import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type DecodedCase } from './data/store.ts';
@@ -71,7 +71,7 @@ export async function evaluateRun(path: string, { select, part, data }: Evaluate
   const { folder, job, program, digest } = await openRun(path, select);
   try {
     const { spec } = job;
-    const cases = data ? await findCases(data, part) : await findCases(resolve(path, spec.data.path));
+    const cases = data ? await findCases(data, part) : await findCases(dataPath(path, spec.data.path));
     const indices = data ? Array.from(cases.keys()) : (await splitOf(spec.data.split, cases, path))[part ?? 'validation'];
     if (indices.length === 0) {
       throw new SegfleetError('usage', `${path} held no cases out for a test; train with data.split.test, or evaluate the validation part`);

@@ -2,8 +2,9 @@
  * `segfleet init`: a job file with a comment on each field, fitted to a data set where one is named.
  */
 import { relative, resolve } from 'node:path';
-import sharp from 'sharp';
-import { findCases } from './data/cases.ts';
+import { findCases, movedDataPath } from './data/cases.ts';
+import { readHeader } from './data/decode.ts';
+import { isSharded } from './data/shardIndex.ts';
 import { stride } from './models/catalogue.ts';
 
 export interface InitOptions {
@@ -15,7 +16,7 @@ export interface InitOptions {
 
 export async function initJob({ name, base, data }: InitOptions): Promise<string> {
   const size = data ? await fittingSize(data) : { height: 256, width: 256 };
-  const path = data ? relative(resolve(base), resolve(data)) || '.' : 'data';
+  const path = data ? pathFrom(base, data) : 'data';
   return `# A segfleet job. Run it with: segfleet train <this file>
 # Any field can be overridden: --set training.epochs=10. Commented lines show defaults.
 apiVersion: segfleet.dev/v1alpha1
@@ -26,7 +27,8 @@ spec:
   seed: 1                     # of initial weights, order and dropout
 
   data:
-    # A folder with images/ and masks/ (same names), or with a manifest.csv; or a CSV file with the columns id, image, mask.
+    # A folder with images/ and masks/ (same names), or with a manifest.csv; or a CSV file with the columns id, image, mask;
+    # or the URL of shards that dataset shard wrote (s3://bucket/prefix, file:folder).
     # Relative to this file.
     path: ${JSON.stringify(path)}
     size: {height: ${size.height}, width: ${size.width}}   # images and masks are resized to this; divisible by 16
@@ -68,10 +70,13 @@ spec:
 `;
 }
 
+const pathFrom = (base: string, data: string): string =>
+  isSharded(data) ? movedDataPath(data, '.', base) : relative(resolve(base), resolve(data)) || '.';
+
 /** The size of the first image, rounded to the stride of the network, at most 256 a side. */
 async function fittingSize(data: string): Promise<{ height: number; width: number }> {
   const [first] = await findCases(data);
-  const { height, width } = await sharp(first.image).metadata();
+  const { height, width } = await readHeader(first.image);
   const shrink = Math.min(1, 256 / Math.max(height, width));
   const fitting = (side: number) => Math.max(stride, Math.round((side * shrink) / stride) * stride);
   return { height: fitting(height), width: fitting(width) };

@@ -2,6 +2,7 @@
  * `run.json`: what a run was made of and how it went. Fields are only ever added within a schema.
  */
 import { isAbsolute, relative, resolve } from 'node:path';
+import { movedDataPath } from './data/cases.ts';
 import { SegfleetError } from './errors.ts';
 import type { Scores } from './evaluate.ts';
 import type { Machine } from './machine.ts';
@@ -51,7 +52,7 @@ export function withPathsFrom(job: Job, base: string, folder: string): Job {
   const moved = (path: string) => (isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.');
   const { data } = job.spec;
   const split = data.split.file === undefined ? data.split : { ...data.split, file: moved(data.split.file) };
-  return { ...job, spec: { ...job.spec, data: { ...data, path: moved(data.path), split } } };
+  return { ...job, spec: { ...job.spec, data: { ...data, path: movedDataPath(data.path, base, folder), split } } };
 }
 
 /**

@@ -3,9 +3,10 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, relative, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { fromSystemError, SegfleetError } from '../errors.ts';
+import { indexKey, isSharded, memberName, openShards, type Role } from './shardIndex.ts';
 
 export const parts = ['training', 'validation', 'test'] as const;
 /** The part of a data set that its makers put a case into. */
@@ -32,7 +33,7 @@ export const imageExtensions = ['.png', '.jpg', '.jpeg', '.tif', '.tiff', '.gif'
 /** A mask may be named as its image, or with one of these behind. */
 export const maskSuffixes = ['_segmentation', '_Segmentation', '_mask', '-mask'];
 
-const layout = 'a folder with images/ and masks/, or a CSV manifest with the columns id, image and mask';
+const layout = 'a folder with images/ and masks/, a CSV manifest with the columns id, image and mask, or the URL of shards';
 
 /**
  * Cases with a mask, in the order of their ids. Where the manifest says parts, those of one part.
@@ -52,8 +53,32 @@ export async function findCases(path: string, part?: Part): Promise<LabelledCase
   return cases;
 }
 
+/** The data set that a job names, whose file lies in `base`: a path, or the URL of one in shards. */
+export function dataPath(base: string, path: string): string {
+  if (!isSharded(path)) return resolve(base, path);
+  const [scheme, place] = splitUrl(path);
+  return scheme === 's3:' || isAbsolute(place) ? path : scheme + resolve(base, place);
+}
+
+/** The same data set as named in `base`, named in `folder`; an absolute path or URL stays. */
+export function movedDataPath(path: string, base: string, folder: string): string {
+  const [scheme, place] = isSharded(path) ? splitUrl(path) : ['', path];
+  return scheme === 's3:' || isAbsolute(place) ? path : scheme + (relative(resolve(folder), resolve(base, place)) || '.');
+}
+
+const splitUrl = (url: string): [scheme: string, place: string] => [
+  url.slice(0, url.indexOf(':') + 1).toLowerCase(),
+  url.slice(url.indexOf(':') + 1),
+];
+
 /** All cases, of all parts, with and without mask. */
 export async function findAllCases(path: string): Promise<Case[]> {
+  const cases = isSharded(path) ? await casesOfShards(path) : await casesOfFiles(path);
+  if (cases.length === 0) throw new SegfleetError('invalidData', `data.path ${path} holds no image; give ${layout}`);
+  return cases.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+async function casesOfFiles(path: string): Promise<Case[]> {
   const found = await stat(path).catch(error => {
     throw fromSystemError(error, `data.path ${path}`);
   });
@@ -61,9 +86,22 @@ export async function findAllCases(path: string): Promise<Case[]> {
   if (!found.isDirectory() && extname(path).toLowerCase() !== '.csv') {
     throw new SegfleetError('usage', `data.path ${path} is neither a folder nor a .csv file; give ${layout}`);
   }
-  const cases = existsSync(manifest) ? await casesOfManifest(manifest) : await casesOfFolder(path);
-  if (cases.length === 0) throw new SegfleetError('invalidData', `data.path ${path} holds no image; give ${layout}`);
-  return cases.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return existsSync(manifest) ? casesOfManifest(manifest) : casesOfFolder(path);
+}
+
+async function casesOfShards(url: string): Promise<Case[]> {
+  const { store, index } = await openShards(url);
+  const found = new Map<string, Partial<Record<Role, string>> & Pick<Case, 'part' | 'group'>>();
+  for (const { key, members } of index.shards) {
+    for (const { id, name, role, part, group } of members) {
+      const more = role === 'meta' ? { part: partOf(part, `${store.url}/${indexKey}, ${name}`), group } : {};
+      found.set(id, { ...found.get(id), [role]: memberName(store.url, key, name), ...more });
+    }
+  }
+  return [...found].map(([id, { image, mask, fov, part, group }]) => {
+    if (image) return { id, image, mask, fov, part, group };
+    throw new SegfleetError('invalidData', `${store.url}/${indexKey} names no image of the case ${id}; write the shards again`);
+  });
 }
 
 async function casesOfManifest(file: string): Promise<Case[]> {

@@ -7,6 +7,7 @@ import sharp, { type Sharp } from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { ignoredLabel } from './batch.ts';
 import { type Header, isAnimatedPng, plainHeader } from './header.ts';
+import { isMember, readMember } from './shardIndex.ts';
 
 export interface Size {
   readonly height: number;
@@ -21,7 +22,7 @@ export interface DecodedImage {
   readonly sha256: string;
 }
 
-/** An image file on disk by its path, or one that lies elsewhere (in an archive) by the name that errors shall give it. */
+/** An image file on disk by its path, in a shard by the name of the member, or one that lies elsewhere (in an archive) by the name that errors shall give it. */
 export type ImageFile = string | { readonly name: string; readonly bytes: Buffer };
 
 /** Larger images are refused by their header: a few kilobytes can claim gigabytes. 128 megapixels are 400 MB decoded. */
@@ -37,7 +38,7 @@ export const decoderVersion = 1;
  * @param size of the result; the image's own where it is left out
  */
 export async function decodeImage(file: ImageFile, size: Size | undefined, channels: number): Promise<DecodedImage> {
-  const { name, bytes } = await read(file);
+  const { name, bytes } = await readImageFile(file);
   const { height, width } = await header(name, bytes);
   const decoder = sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels }).removeAlpha();
   const toned = channels === 1 ? decoder.greyscale() : decoder.toColourspace('srgb');
@@ -49,7 +50,7 @@ export async function decodeImage(file: ImageFile, size: Size | undefined, chann
 
 /** What the header of an image says. @throws invalidData: what cannot be taken, by name (no image, too large, frames, rotation, type) */
 export async function readHeader(file: ImageFile): Promise<Header> {
-  const { name, bytes } = await read(file);
+  const { name, bytes } = await readImageFile(file);
   return header(name, bytes);
 }
 
@@ -75,7 +76,7 @@ export interface MaskValues extends Size {
 
 /** @throws invalidData: no readable image, or pixels in colour */
 export async function decodeMaskValues(file: ImageFile): Promise<MaskValues> {
-  const { name, bytes } = await read(file);
+  const { name, bytes } = await readImageFile(file);
   const { height, width, depth, channels, space } = await header(name, bytes);
   const decoder = sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels });
   // A grey file is decoded as it is: three equal channels cost three times as much.
@@ -173,8 +174,9 @@ const invalid = (file: string, sentence: string, cause?: unknown) =>
 
 const nameOf = (file: ImageFile) => (typeof file === 'string' ? file : file.name);
 
-async function read(file: ImageFile): Promise<{ name: string; bytes: Buffer }> {
+export async function readImageFile(file: ImageFile): Promise<{ name: string; bytes: Buffer }> {
   if (typeof file !== 'string') return file;
+  if (isMember(file)) return { name: file, bytes: await readMember(file) };
   try {
     return { name: file, bytes: await readFile(file) };
   } catch (error) {

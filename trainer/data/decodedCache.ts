@@ -9,6 +9,7 @@ import { cacheFolder } from '../engine/library.ts';
 import { partialName, removeAbandoned } from '../storage/files.ts';
 import type { Case } from './cases.ts';
 import { decoderVersion, type Size } from './decode.ts';
+import { isMember, memberDigest } from './shardIndex.ts';
 
 /** A decoded case without its id. */
 export interface CachedCase {
@@ -42,14 +43,15 @@ const footBytes = 8 + 64;
 export const decodedFolder = (): string => join(cacheFolder(), 'decoded');
 
 /**
- * What the decoded bytes depend on: the files, known by path, size and the times of their last change of content and of anything, and
- * how they are decoded.
+ * What the decoded bytes depend on: the files, known by path, size and the times of their last change of content and of anything (in
+ * shards by their checksum), and how they are decoded.
  */
 export async function cacheKey(cases: readonly Case[], how: Readonly<Record<string, unknown>>): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([decoderVersion, how]));
   for (const { id, image, mask, fov } of cases) {
     const files = [image, mask, fov].map(async file => {
       if (file === undefined) return undefined;
+      if (isMember(file)) return [await memberDigest(file)];
       const { size, mtimeNs, ctimeNs, ino } = await stat(file, { bigint: true });
       return [file, size, mtimeNs, ctimeNs, ino].map(String);
     });

@@ -6,50 +6,25 @@
  * Format: github.com/webdataset/webdataset, and POSIX.1-1988 ustar.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { pack } from 'tar-stream';
-import { fromSystemError, SegfleetError } from '../errors.ts';
-import { openStore, type Store } from '../storage/store.ts';
+import { SegfleetError } from '../errors.ts';
+import { openStore } from '../storage/openStore.ts';
+import type { Store } from '../storage/store.ts';
 import { type Case, findAllCases } from './cases.ts';
-import { readHeader } from './decode.ts';
+import { readHeader, readImageFile } from './decode.ts';
 import { caseDigest, dataDigest } from './digest.ts';
-
-export type Role = 'image' | 'mask' | 'fov' | 'meta';
-
-export interface ShardMember {
-  readonly name: string;
-  readonly id: string;
-  readonly role: Role;
-  /** Of the first byte of the file itself, behind its header. */
-  readonly offset: number;
-  readonly length: number;
-  readonly sha256: string;
-}
-
-export interface ShardIndex {
-  readonly schema: 'segfleet/shards/1';
-  readonly cases: number;
-  /** Of the labelled cases, as runs record it. */
-  readonly data: string;
-  readonly shards: readonly {
-    readonly key: string;
-    readonly bytes: number;
-    readonly sha256: string;
-    readonly members: readonly ShardMember[];
-  }[];
-}
+import { indexKey, type Role, type Shard, type ShardIndex, type ShardMember } from './shardIndex.ts';
 
 const block = 512;
 const padded = (length: number) => Math.ceil(length / block) * block;
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const indexKey = 'index.json';
 
 /** @param bytes of a shard at most, unless one case alone is larger */
 export async function writeShards(path: string, out: string, bytes: number): Promise<ShardIndex & { readonly url: string }> {
-  const store = openStore(out);
+  const store = await openStore(out);
   const cases = await findAllCases(path);
-  const shards: ShardIndex['shards'][number][] = [];
+  const shards: Shard[] = [];
   const digests: { id: string; digest: string }[] = [];
   let waiting: Sample[] = [];
   const flush = async () => {
@@ -70,7 +45,7 @@ export async function writeShards(path: string, out: string, bytes: number): Pro
 }
 
 interface Sample {
-  readonly files: readonly { readonly name: string; readonly id: string; readonly role: Role; readonly bytes: Buffer }[];
+  readonly files: readonly (Pick<ShardMember, 'name' | 'id' | 'role' | 'part' | 'group'> & { readonly bytes: Buffer })[];
   /** Digest of the case where it has a mask. */
   readonly labelled?: string;
 }
@@ -79,9 +54,7 @@ async function readSample(one: Case): Promise<Sample> {
   const { id, part, group } = one;
   const key = keyOf(id);
   const read = async (role: Role, file: string) => {
-    const bytes = await readFile(file).catch(error => {
-      throw fromSystemError(error, file);
-    });
+    const { bytes } = await readImageFile(file);
     return { name: `${key}.${role}${extname(file).toLowerCase()}`, id, role, bytes };
   };
   const image = await read('image', one.image);
@@ -90,7 +63,7 @@ async function readSample(one: Case): Promise<Sample> {
   if (mask) await readHeader({ name: one.mask!, bytes: mask.bytes });
   const view = one.fov === undefined ? undefined : await read('fov', one.fov);
   const text = `${JSON.stringify({ id, width, height, part, group })}\n`;
-  const meta = { name: `${key}.json`, id, role: 'meta' as const, bytes: Buffer.from(text) };
+  const meta = { name: `${key}.json`, id, role: 'meta' as const, bytes: Buffer.from(text), part, group };
   const files = [image, mask, view, meta].filter(file => file !== undefined);
   return { files, labelled: mask && caseDigest(digest(image.bytes), digest(mask.bytes), view && digest(view.bytes)) };
 }
@@ -102,13 +75,13 @@ const keyOf = (id: string): string => (/^[\w-]{1,80}$/.test(id) ? id : digest(Bu
 const sizeOf = (samples: readonly Sample[]): number =>
   samples.flatMap(({ files }) => files).reduce((sum, { bytes }) => sum + block + padded(bytes.length), 2 * block);
 
-async function writeShard(store: Store, key: string, samples: readonly Sample[]): Promise<ShardIndex['shards'][number]> {
+async function writeShard(store: Store, key: string, samples: readonly Sample[]): Promise<Shard> {
   const archive = pack();
   const members: ShardMember[] = [];
   let offset = 0;
-  for (const { name, id, role, bytes } of samples.flatMap(({ files }) => files)) {
-    archive.entry({ name, size: bytes.length, mode: 0o644, mtime: new Date(0), uid: 0, gid: 0 }, bytes);
-    members.push({ name, id, role, offset: offset + block, length: bytes.length, sha256: digest(bytes) });
+  for (const { bytes, ...named } of samples.flatMap(({ files }) => files)) {
+    archive.entry({ name: named.name, size: bytes.length, mode: 0o644, mtime: new Date(0), uid: 0, gid: 0 }, bytes);
+    members.push({ ...named, offset: offset + block, length: bytes.length, sha256: digest(bytes) });
     offset += block + padded(bytes.length);
   }
   archive.finalize();

@@ -1,6 +1,7 @@
 /**
  * Files that are either as they were or as they should be, whatever happens in between.
  */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -9,7 +10,7 @@ import { fromSystemError } from '../errors.ts';
 /** Writes beside the target, makes it durable, then renames: a reader or a crash sees the old file or the new one, never a part. */
 export async function writeAtomically(file: string, contents: Uint8Array | string): Promise<void> {
   const folder = dirname(file);
-  const temporary = join(folder, `.${basename(file)}.${process.pid}.partial`);
+  const temporary = join(folder, `.${basename(file)}.${randomUUID()}.partial`);
   try {
     await mkdir(folder, { recursive: true });
     const handle = await open(temporary, 'w');

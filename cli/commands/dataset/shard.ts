@@ -8,10 +8,13 @@ export default class DatasetShard extends BaseCommand {
   static override summary = 'Write a data set as WebDataset shards (tar) with an index.';
   static override description =
     'Members are <id>.image.<ext>, <id>.mask.<ext>, <id>.fov.<ext> and <id>.json, in their original bytes; index.json has the place and SHA-256 of each. The same data set gives the same bytes. Python reads them with webdataset.';
-  static override examples = ['<%= config.bin %> dataset shard data/isic2018 --out file:shards/isic2018 --size 64MB'];
+  static override examples = [
+    '<%= config.bin %> dataset shard data/isic2018 --out file:shards/isic2018 --size 64MB',
+    '<%= config.bin %> dataset shard data/isic2018 --out s3://bucket/isic2018',
+  ];
   static override args = { path: Args.string({ required: true, description: 'The data set: a folder or a manifest.' }) };
   static override flags = {
-    out: Flags.string({ required: true, helpValue: 'file:FOLDER', description: 'Where to write.' }),
+    out: Flags.string({ required: true, helpValue: 'file:FOLDER|s3://BUCKET/PREFIX', description: 'Where to write.' }),
     size: Flags.string({ default: '64MB', description: 'Of a shard at most; a number with KB, MB or GB.' }),
   };
 

@@ -5,13 +5,15 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findCases } from '../../../trainer/data/cases.ts';
-import { type ShardIndex, writeShards } from '../../../trainer/data/shard.ts';
+import { writeShards } from '../../../trainer/data/shard.ts';
+import type { ShardIndex } from '../../../trainer/data/shardIndex.ts';
 import { CaseStore } from '../../../trainer/data/store.ts';
-import { openStore } from '../../../trainer/storage/store.ts';
+import { openStore } from '../../../trainer/storage/openStore.ts';
 import read from '../../fixtures/webdataset.json' with { type: 'json' };
 import { writeTree } from '../../tools/archives.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
 import { examplePack, shardBytes } from '../../tools/shardCase.ts';
+import { setCredentials, startGateway } from '../../tools/versitygw.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-shard-'));
 const data = join(folder, 'data');
@@ -26,7 +28,7 @@ beforeAll(async () => {
 });
 
 const write = (name: string, bytes = 15_000) => writeShards(data, `file:${join(folder, name)}`, bytes);
-const filesOf = async (name: string) => openStore(join(folder, name)).list();
+const filesOf = async (name: string) => (await openStore(join(folder, name))).list();
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 describe('shards', () => {
@@ -59,7 +61,7 @@ print(json.dumps(found))`;
 
   test('have an index by which each member is read alone', async () => {
     await write('a');
-    const store = openStore(join(folder, 'a'));
+    const store = await openStore(join(folder, 'a'));
     const index: ShardIndex = JSON.parse((await store.get('index.json')).toString());
     for (const { key, bytes, sha256: whole, members } of index.shards) {
       const archive = await store.get(key);
@@ -79,7 +81,7 @@ print(json.dumps(found))`;
       ['image.png', 'mask.png', 'json'].map(ending => `${sha256(Buffer.from('a/../b, "c".d')).slice(0, 32)}.${ending}`),
     );
     const { key, offset, length } = members.at(-1)!;
-    const meta = await openStore(join(folder, 'a')).getRange(key, offset, length);
+    const meta = await (await openStore(join(folder, 'a'))).getRange(key, offset, length);
     expect(JSON.parse(meta.toString())).toEqual({ id: 'a/../b, "c".d', width: 32, height: 32, part: 'training' });
   });
 
@@ -132,5 +134,22 @@ print(json.dumps(found))`;
     writeFileSync(join(broken, 'images/case01.png'), '<html>');
     await expect(writeShards(broken, join(folder, 'never'), 1e6)).rejects.toThrow(/case01\.png: this is not an image/);
     expect((await filesOf('never')).map(name => basename(name))).not.toContain('index.json');
+  });
+
+  test('are the same bytes in S3, where writing them again is fine and others are refused', async () => {
+    setCredentials();
+    await using gateway = await startGateway('bucket');
+    process.env.AWS_ENDPOINT_URL_S3 = gateway.url;
+    try {
+      const { shards, url } = await writeShards(data, 's3://bucket/sets/x', 15_000);
+      expect(url).toBe('s3://bucket/sets/x');
+      await write('a');
+      for (const name of ['index.json', ...shards.map(({ key }) => key)])
+        expect(readFileSync(join(gateway.folder, 'bucket/sets/x', name)).equals(readFileSync(join(folder, 'a', name)))).toBe(true);
+      await writeShards(data, 's3://bucket/sets/x', 15_000);
+      await expect(writeShards(data, 's3://bucket/sets/x', 30_000)).rejects.toMatchObject({ code: 'conflict' });
+    } finally {
+      delete process.env.AWS_ENDPOINT_URL_S3;
+    }
   });
 });
