@@ -3,6 +3,7 @@
  * is), connects to all, and then adds its lanes step by step. When a worker is lost or the generation changes, everything of the mesh
  * is dropped and a new one is opened: no socket, no frame and no sum outlives its generation.
  */
+import { existsSync } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -71,6 +72,7 @@ export interface MeshStats {
 
 /** Time in which workers that have all opened their meshes must have found each other. */
 const connectTimeoutMs = 20_000;
+const exitPatienceMs = 2000;
 
 /** @throws usage: what is wrong with the options; unavailable: where the endpoint cannot be listened on; notAllowed: a folder that others can enter */
 export async function openMesh(options: MeshOptions): Promise<Mesh> {
@@ -84,11 +86,12 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   const workerData: ThreadOptions = {
     ...{ run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep, wire, memory },
     counters: counters.buffer,
+    threadId: new SharedArrayBuffer(4),
   };
   // The sources run as they are; what is published is JavaScript.
   const file = new URL(import.meta.url.endsWith('.js') ? './meshThread.js' : './meshThread.ts', import.meta.url);
   const thread = new Worker(file, { workerData, name: 'exchange' });
-  const mesh = new Mesh(thread, plan, memory, wire, counters, options);
+  const mesh = new Mesh(thread, plan, workerData, counters, options.signal);
   await mesh.bound;
   return mesh;
 }
@@ -112,27 +115,33 @@ export class Mesh {
   readonly #bound = quiet<string>();
   readonly #connected = quiet<void>();
   readonly #exited: Promise<void>;
+  readonly #threadId: Int32Array;
   #endpoint = '';
   #nextStep: number;
   #step: StepState | undefined;
   #failure: unknown;
 
   /** @internal Use `openMesh`. */
-  constructor(thread: Worker, plan: Plan, memory: WebAssembly.Memory, wire: Wire, counters: Counters, options: MeshOptions) {
+  constructor(thread: Worker, plan: Plan, options: ThreadOptions, counters: Counters, signal: AbortSignal | undefined) {
     this.#thread = thread;
     this.#plan = plan;
-    this.#memory = memory;
-    this.#arena = arenaOf(plan, wire, !sharesMemory(options.listen));
+    this.#memory = options.memory;
+    this.#arena = arenaOf(plan, options.wire, !sharesMemory(options.listen));
     this.#counters = counters;
-    this.#nextStep = options.firstStep ?? 0;
+    this.#nextStep = options.firstStep;
     this.#generation = options.generation;
     this.#listen = options.listen;
-    this.#signal = options.signal;
+    this.#signal = signal;
+    this.#threadId = new Int32Array(options.threadId);
     thread.on('message', message => this.#handle(message as FromThread));
     thread.on('error', error => this.#fail(error));
     this.#exited = new Promise<void>(resolve => thread.once('exit', () => resolve())).then(() => removeSocket(options.listen));
-    void this.#exited.then(() => this.#fail(closedError()));
-    options.signal?.addEventListener('abort', this.#abort, { once: true });
+    void this.#exited.then(() => {
+      process.off('exit', this.#atExit);
+      this.#fail(closedError());
+    });
+    process.on('exit', this.#atExit);
+    signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
   /** @internal */
@@ -216,6 +225,15 @@ export class Mesh {
     this.#fail(closedError());
     await this.#exited;
   }
+
+  /** A process that ends while a thread of it has sockets open is ended by an abort: the thread closes them and goes first. */
+  readonly #atExit = () => {
+    this.#tell({ type: 'close' });
+    const begun = performance.now();
+    while (existsSync(`/proc/self/task/${this.#threadId[0]}`) && performance.now() - begun < exitPatienceMs) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2); // nothing but time passes: a process that ends has no event loop
+    }
+  };
 
   readonly #abort = () => this.#fail(this.#signal!.reason);
 

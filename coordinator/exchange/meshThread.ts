@@ -2,6 +2,7 @@
  * The thread of the exchange: its sockets, and the sums between them, so that neither waits for the main thread nor holds it up.
  * It ends by closing its sockets and returning.
  */
+import { readlinkSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
@@ -17,6 +18,7 @@ import type { Segment } from './segment.ts';
 const options = workerData as ThreadOptions;
 const { generation, wire, keys, memory, rank } = options;
 const port = parentPort!;
+new Int32Array(options.threadId)[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 const plan = planOf(options);
 const run = runTag(options.run);
 const counters = new Counters(plan.workers, options.counters);

@@ -14,6 +14,8 @@ export interface ThreadOptions extends PlanOptions {
   readonly keys: KeyPair | undefined;
   readonly memory: WebAssembly.Memory;
   readonly counters: SharedArrayBuffer;
+  /** One 32-bit integer: the kernel's number of the thread, once it runs. */
+  readonly threadId: SharedArrayBuffer;
 }
 
 export const sharesMemory = (listen: string): boolean => listen.startsWith('shm://');

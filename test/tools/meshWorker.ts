@@ -20,7 +20,8 @@ export type Order =
   | { readonly do: 'wait'; readonly bucket: number }
   | { readonly do: 'abort'; readonly reason: string }
   | { readonly do: 'state' }
-  | { readonly do: 'close' };
+  | { readonly do: 'close' }
+  | { readonly do: 'exit'; readonly code: number };
 
 export const digestOf = (numbers: Float32Array): string =>
   createHash('sha256')
@@ -87,6 +88,9 @@ async function obey(order: Order): Promise<unknown> {
     }
     case 'close':
       return mesh.close();
+    case 'exit':
+      process.exit(order.code);
+      break;
     default:
       return order satisfies never;
   }

@@ -129,6 +129,15 @@ describe('a generation ends', () => {
     await expect(one.ask({ do: 'begin', step: 0, buckets: [0] })).rejects.toThrow('generation 2 has begun');
   });
 
+  test('when a process exits without closing, with the code that it exits with', async () => {
+    await using fleet = startFleet(2);
+    await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: large, keys });
+    await fleet.workers[0].ask({ do: 'begin', step: 0, buckets: [0, 1] });
+    const codes = fleet.workers.map(async ({ process: child }) => (await once(child, 'exit'))[0]);
+    for (const worker of fleet.workers) worker.ask({ do: 'exit', code: 75 }).catch(() => {});
+    expect(await Promise.all(codes)).toEqual([75, 75]);
+  });
+
   test('sixteen times over, with no more memory or descriptors than at first', async () => {
     await using fleet = startFleet(2);
     const states: State[] = [];
