@@ -40,9 +40,11 @@ test('the commands are those that there are', () => {
 
 test('the tree is the tree', () => {
   const block = readme.split('## The tree')[1].split('```')[1];
+  let top = '';
   const named = block.split('\n').flatMap(line => {
-    const folder = line.startsWith('  ') ? 'trainer' : '';
-    return [...(line.match(/^ *\w+\//) ?? []), ...(line.match(/\w+\.ts/g) ?? [])].map(name => join(folder, name.trim()));
+    top = /^\w+\//.exec(line)?.[0] ?? top;
+    const names = [...(line.match(/^ *\w+\//) ?? []), ...(line.match(/\w+\.ts/g) ?? [])].map(name => name.trim());
+    return names.map(name => (name === top ? name : join(top, name)));
   });
   for (const path of named) expect([path, existsSync(join(root, path))]).toEqual([path, true]);
   const folders = readdirSync(join(root, 'trainer'), { withFileTypes: true }).filter(entry => entry.isDirectory());
