@@ -1,29 +1,37 @@
 /**
- * `npm run tools`: programs that tests run and npm does not bring, each in a folder of the cache that its version names. Needs Go.
+ * `npm run tools`: programs that tests run and npm does not bring, each in a folder of the cache that its version names. They are built
+ * with Go; where there is none, the tests that need them do not run, and the test run names each of these.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheFolder } from '../../trainer/engine/library.ts';
 
 const versitygwVersion = '1.8.0';
+/** Where Go is, or where its own installer puts it. */
+const go = ['go', '/usr/local/go/bin/go'];
+
 /** An S3 server on top of a folder. */
 export const versitygw = join(cacheFolder(), `versitygw-${versitygwVersion}`, 'versitygw');
 
+export const hasVersitygw = (): boolean => existsSync(versitygw);
+
 function installVersitygw(): void {
-  if (existsSync(versitygw)) return;
+  if (hasVersitygw()) return;
   const folder = dirname(versitygw);
   const partial = `${folder}.${process.pid}.partial`;
   mkdirSync(partial, { recursive: true });
   try {
     console.log(`Building versitygw ${versitygwVersion} (once) ...`);
     const module = `github.com/versity/versitygw/cmd/versitygw@v${versitygwVersion}`;
-    execFileSync('go', ['install', module], { env: { ...process.env, GOBIN: partial }, stdio: 'inherit' });
+    const compiler = go.find(program => spawnSync(program, ['version']).status === 0);
+    if (!compiler)
+      return console.log('There is no Go here, so the tests of a real S3 server will not run; install Go 1.24 or later for them.');
+    execFileSync(compiler, ['install', module], { env: { ...process.env, GOBIN: partial }, stdio: 'inherit' });
     mkdirSync(folder, { recursive: true });
     renameSync(join(partial, 'versitygw'), versitygw);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new Error('the tests run a real S3 server, which is built with Go, and there is no program `go`; install Go 1.24 or later');
+    console.log(`versitygw could not be built, so the tests of a real S3 server will not run: ${(error as Error).message}`);
   } finally {
     rmSync(partial, { recursive: true, force: true });
   }
@@ -31,5 +39,5 @@ function installVersitygw(): void {
 
 if (import.meta.main) {
   installVersitygw();
-  console.log(`versitygw ${versitygwVersion}: ${versitygw}`);
+  if (hasVersitygw()) console.log(`versitygw ${versitygwVersion} is ready`);
 }

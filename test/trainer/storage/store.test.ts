@@ -10,30 +10,37 @@ import { openStore } from '../../../trainer/storage/openStore.ts';
 import { s3Store } from '../../../trainer/storage/s3Store.ts';
 import type { Store } from '../../../trainer/storage/store.ts';
 import { type S3Server, startS3Server } from '../../tools/s3Server.ts';
+import { hasVersitygw } from '../../tools/tools.ts';
 import { type Gateway, setCredentials, startGateway } from '../../tools/versitygw.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-store-'));
 const bytes = (text: string) => Buffer.from(text);
-let gateway: Gateway;
+let gateway: Gateway | undefined;
 let server: S3Server;
 beforeAll(async () => {
   setCredentials();
-  [gateway, server] = await Promise.all([startGateway('bucket'), startS3Server()]);
+  [gateway, server] = await Promise.all([hasVersitygw() ? startGateway('bucket') : undefined, startS3Server()]);
 });
 afterAll(async () => {
-  await Promise.all([gateway[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
+  await Promise.all([gateway?.[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
   rmSync(folder, { recursive: true });
 });
 
 const partBytes = 5 * 2 ** 20; // the least that S3 takes
 const kinds: Record<string, (place: string) => Store | Promise<Store>> = {
   'a folder': place => openStore(`file:${join(folder, place)}`),
-  'versitygw, the root of a bucket': () => s3Store('s3://bucket', { endpoint: gateway.url, partBytes }),
-  'versitygw, a prefix': place => s3Store(`s3://bucket/a prefix/${place}/`, { endpoint: gateway.url, partBytes }),
+  'versitygw, the root of a bucket': () => s3Store('s3://bucket', { endpoint: gateway!.url, partBytes }),
+  'versitygw, a prefix': place => s3Store(`s3://bucket/a prefix/${place}/`, { endpoint: gateway!.url, partBytes }),
   'our own S3 server': place => s3Store(`s3://bucket/${place}`, { endpoint: server.url, partBytes }),
 };
 
-describe.each(Object.entries(kinds))('%s', (_, open) => {
+const isHere = ([name]: [string, unknown]) => !name.startsWith('versitygw') || hasVersitygw();
+// Where it could not be built, this line is in the list of what did not run.
+test.skipIf(!hasVersitygw())('a real S3 server answers', async () => {
+  expect((await fetch(gateway!.url)).status).toBeGreaterThan(0);
+});
+
+describe.each(Object.entries(kinds).filter(isHere))('%s', (_, open) => {
   test('gives what was put, whole and in part', async () => {
     const store = await open('whole');
     await store.put('a/b.bin', bytes('0123456789'));
@@ -177,14 +184,14 @@ test('a folder keeps nothing of writers that lost, and shows nothing of one that
   expect(await store.list()).toEqual(['a/x']);
 });
 
-test('the server of an s3: URL is that of the environment', async () => {
+test.skipIf(!hasVersitygw())('the server of an s3: URL is that of the environment', async () => {
   process.env.AWS_ENDPOINT_URL = 'http://127.0.0.1:9';
-  process.env.AWS_ENDPOINT_URL_S3 = gateway.url;
+  process.env.AWS_ENDPOINT_URL_S3 = gateway!.url;
   try {
     const store = await openStore('s3://bucket/from-environment/');
     expect(store.url).toBe('s3://bucket/from-environment');
     await store.put('x', bytes('1'));
-    expect(existsSync(join(gateway.folder, 'bucket/from-environment/x'))).toBe(true);
+    expect(existsSync(join(gateway!.folder, 'bucket/from-environment/x'))).toBe(true);
   } finally {
     delete process.env.AWS_ENDPOINT_URL;
     delete process.env.AWS_ENDPOINT_URL_S3;
