@@ -39,11 +39,14 @@ export function s3Store(url: string, options: S3Options = {}): Store {
   const { bucket, root } = parse(url);
   const { endpoint = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL, deadlineMs = 30_000, attempts = 5 } = options;
   const partBytes = options.partBytes ?? 64 * 2 ** 20;
-  const client = new S3Client({
-    ...(endpoint && { endpoint, forcePathStyle: true }),
-    maxAttempts: attempts,
-    requestHandler: { connectionTimeout: deadlineMs, requestTimeout: deadlineMs, socketTimeout: deadlineMs, throwOnRequestTimeout: true },
-  });
+  const timed = (requestTimeout: number) =>
+    new S3Client({
+      ...(endpoint && { endpoint, forcePathStyle: true }),
+      maxAttempts: attempts,
+      requestHandler: { connectionTimeout: deadlineMs, requestTimeout, socketTimeout: deadlineMs, throwOnRequestTimeout: true },
+    });
+  const client = timed(deadlineMs);
+  const uploadMs = (bytes: number) => deadlineMs + bytes / slowestBytesPerMs;
   const at = (key: string) => ({ Bucket: bucket, Key: `${root}${key}` });
   const nameOf = (key: string) => `s3://${bucket}/${root}${key}`;
 
@@ -110,13 +113,15 @@ export function s3Store(url: string, options: S3Options = {}): Store {
   async function send(key: string, bytes: Uint8Array, condition: Condition, signal: AbortSignal | undefined): Promise<void> {
     const input = { ...at(key), Body: bytes, ...condition };
     if (bytes.length <= partBytes) {
-      const requestTimeout = deadlineMs + bytes.length / slowestBytesPerMs;
+      const requestTimeout = uploadMs(bytes.length);
       const { ETag } = await client.send(new PutObjectCommand(input), { abortSignal: signal, requestTimeout });
       if (!ETag) throw new Error('the server says 200 and tells of no object');
       return;
     }
     const { Upload } = await import('@aws-sdk/lib-storage');
-    const upload = new Upload({ client, params: input, partSize: partBytes, queueSize: 2 });
+    // It takes no time-out of a request of its own.
+    const patient = timed(uploadMs(partBytes));
+    const upload = new Upload({ client: patient, params: input, partSize: partBytes, queueSize: 2 });
     const abort = () => void upload.abort();
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -124,6 +129,7 @@ export function s3Store(url: string, options: S3Options = {}): Store {
       await upload.done();
     } finally {
       signal?.removeEventListener('abort', abort);
+      patient.destroy();
     }
   }
 

@@ -9,6 +9,8 @@ import { dataPath, findAllCases, findCases, movedDataPath } from '../../../train
 import { writeShards } from '../../../trainer/data/shard.ts';
 import { CaseStore } from '../../../trainer/data/store.ts';
 import { verifyDataSet } from '../../../trainer/data/verify.ts';
+import { initJob } from '../../../trainer/initJob.ts';
+import { parseJob } from '../../../trainer/spec.ts';
 import { openStore } from '../../../trainer/storage/openStore.ts';
 import { writeTree } from '../../tools/archives.ts';
 import { segfleet } from '../../tools/cli.ts';
@@ -89,6 +91,12 @@ describe.each([
     await store.delete(first.key);
     await expect(decoded(url)).rejects.toMatchObject({ code: 'notFound', message: expect.stringContaining(first.key) });
   });
+});
+
+test('a job file is fitted to it as to any other', async () => {
+  await writeShards(data, 's3://bucket/init', 15_000);
+  const text = await initJob({ name: 'x', base: folder, data: 's3://bucket/init' });
+  expect(parseJob(text, 'x.yaml').job.spec.data).toMatchObject({ path: 's3://bucket/init', size: { height: 32, width: 32 } });
 });
 
 test('in S3 reads what it needs and no more: the index once, each file once', async () => {

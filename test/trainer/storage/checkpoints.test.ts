@@ -329,7 +329,7 @@ describe('in S3 that fails', () => {
         failed.add(request);
         return fault;
       };
-      const there = s3Store(`s3://bucket/${JSON.stringify(fault)}`, { endpoint: server.url, deadlineMs: 500 });
+      const there = s3Store(`s3://bucket/${JSON.stringify(fault)}`, { endpoint: server.url });
       const checkpoints = await claim(there);
       await checkpoints.save(snapshot(1));
       expect((await restore(there))!.state).toEqual(stateAt(1));
