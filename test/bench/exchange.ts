@@ -132,5 +132,8 @@ of the slowest rank. Speed: gloo's time divided by the contender's, so above 1 i
 | n | size | transport | ms | speed | CPU-seconds per GB and rank |
 |---|---|---|---|---|---|
 ${rows.join('\n')}
+
+Shared memory: a number is written once by its sender and read once by each receiver; only headers pass through sockets. Sockets: the kernel copies every number in and out, and
+libzmq receives each frame into new memory. CURVE besides encrypts and decrypts in software, on the one I/O thread of each process.
 `;
 if (!flags['no-write']) writeResults('exchange', `${machine.cpu}, ${machine.processors} processors`, 'npm run bench:exchange', text);

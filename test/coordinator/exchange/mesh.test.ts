@@ -88,7 +88,7 @@ describe('a generation ends', () => {
     await using fleet = startFleet(3);
     const survivors = fleet.workers.slice(0, 2);
     const before = await Promise.all(survivors.map(worker => worker.ask<State>({ do: 'state' })));
-    await fleet.open({ generation: 1, ranges, buckets: large, chunkLength });
+    await fleet.open({ generation: 1, ranges, buckets: large, chunkLength, transport: 'shm' });
     for (const [rank, worker] of fleet.workers.entries()) await worker.ask({ do: 'begin', step: 0, buckets: rank === 2 ? [0] : [0, 1] });
     await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'wait', bucket: 0 })));
     const waiting = survivors.map(worker => worker.ask({ do: 'wait', bucket: 1 }).catch(error => error));
@@ -101,7 +101,7 @@ describe('a generation ends', () => {
     );
     expect(performance.now() - killed).toBeLessThan(2000);
     await Promise.all(survivors.map(worker => worker.ask({ do: 'close' })));
-    expect(readdirSync(fleet.folder)).toEqual(['1.2']); // of the one that was killed
+    expect(readdirSync(fleet.folder)).toEqual(['1.2']); // the socket of the one that was killed; shared memory went from the folder when all had connected
     await fleet.open({ generation: 2, ranges: evenly(4, 2), buckets: large, chunkLength });
     const expected = [reference(4, large, 0)];
     expect(await Promise.all(survivors.map(worker => worker.ask({ do: 'sum', from: 0, to: 1 })))).toEqual([expected, expected]);
