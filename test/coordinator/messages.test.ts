@@ -6,9 +6,10 @@ import {
   maxMessageBytes,
   readFromCoordinator,
   readFromWorker,
-  writeMessage,
+  writeMessage as write,
 } from '../../coordinator/messages.ts';
 
+const writeMessage = (message: FromWorker | FromCoordinator): Buffer => Buffer.from(write(message));
 const session = { process: '3b241101-e2bb-4255-8caf-4136c566a962', attempt: 0 };
 const fromWorker = (body: FromWorker['body']): FromWorker => ({ version: 1, run: 'r', id: 'w0', session, body });
 const heartbeat = fromWorker({ type: 'heartbeat', generation: 1, step: 2, started: 3, prepared: 0, stalledMs: 4 });

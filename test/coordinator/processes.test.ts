@@ -2,9 +2,13 @@
  * The control plane with real processes over real sockets. Each process is a toy worker; whatever befalls them, the number that they
  * train must come out as undisturbed.
  */
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { curveKeyPair, Dealer } from 'zeromq';
+import { createRunKeys } from '../../coordinator/exchange/keys.ts';
+import { defaultTiming } from '../../coordinator/round.ts';
 import { Coordinator } from '../../coordinator/server.ts';
 import { undisturbed } from './toy.ts';
 import { type ToyEvent, ToyFleet, type ToyFleetOptions } from './toyFleet.ts';
@@ -165,7 +169,6 @@ test('a worker whose main thread hangs is seen although its heartbeats go on', a
   fleet.add('b', { hangAt: 6 });
   fleet.add('c');
   const b = worker('b');
-  fleet.options.onEvent satisfies undefined | ToyFleetOptions['onEvent'];
   void ended().then(() => b.child.kill('SIGKILL'));
   await expectUndisturbed();
   expect(fleet.history.find(event => event.do === 'lost')).toMatchObject({ id: 'b', why: expect.stringMatching(/^hung for \d+ ms$/) });
@@ -371,27 +374,22 @@ test.each([
 ])('a coordinator does not listen on %s without keys', async (listen, code, sentence) => {
   await start();
   const { lanes } = fleet.options;
-  const round = {
-    term: 1,
-    lanes,
-    workers: { min: 1, expected: 1 },
-    attempts: 1,
-    timing: { deadAfterMs: 1, hungAfterMs: 1, gatherMs: 1, stateWithinMs: 1, quarantineMs: 1 },
-  };
+  const round = { term: 1, lanes, workers: { min: 1, expected: 1 }, attempts: 1, timing: defaultTiming };
   await expect(Coordinator.start({ run: 'toy', listen, round })).rejects.toMatchObject({ code, message: expect.stringMatching(sentence) });
 });
 
 test('a port in use is said as such', async () => {
-  await start({ encrypted: true });
-  const round = {
-    term: 1,
-    lanes: 1,
-    workers: { min: 1, expected: 1 },
-    attempts: 1,
-    timing: { deadAfterMs: 1, hungAfterMs: 1, gatherMs: 1, stateWithinMs: 1, quarantineMs: 1 },
-  };
-  const second = Coordinator.start({ run: 'toy', listen: fleet.coordinator.endpoint, keys: fleet.keys, round });
-  await expect(second).rejects.toMatchObject({ code: 'conflict', message: expect.stringMatching(/is in use/) });
+  await start();
+  const keys = await createRunKeys(join(fleet.folder, 'other.json'), 'toy');
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const listen = `tcp://127.0.0.1:${(other.address() as AddressInfo).port}`;
+  const round = { term: 1, lanes: 1, workers: { min: 1, expected: 1 }, attempts: 1, timing: defaultTiming };
+  await expect(Coordinator.start({ run: 'toy', listen, keys, round })).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringMatching(/is in use/),
+  });
+  other.close();
 });
 
 const named = ({ publicKey, secretKey }: { publicKey: string; secretKey: string }) => ({

@@ -213,9 +213,6 @@ proctype Worker(byte w) {
     /* the commit of the step that it has prepared, in the generation in which it has prepared it */
     :: atomic { alive[w] && ready[w] > 0 && commitIn[ready[w]] == mine[w] ->
         assert(ready[w] == next);                     /* in order, each once */
-#ifdef COMMIT_EARLY
-        /* A fault put in, to see that the model finds it: see README.md */
-#endif
         applied[w] = ready[w];
         ready[w] = 0
       }
