@@ -5,9 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { cutIntoBatches, readBatches } from './data/batches.ts';
-import { findCases } from './data/cases.ts';
+import { dataPath, findCases } from './data/cases.ts';
 import { TrainingSamples } from './data/samples.ts';
 import { splitOf } from './data/splitFile.ts';
 import { CaseStore, type StoredShape } from './data/store.ts';
@@ -67,7 +67,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const { batch: batchSize, epochs, earlyStopping, optimizer, schedule } = spec.training;
   const started = performance.now();
 
-  const cases = await findCases(resolve(base, spec.data.path));
+  const cases = await findCases(dataPath(base, spec.data.path));
   const split = await splitOf(spec.data.split, cases, base);
   const programOptions = programOf(job);
   const store = new CaseStore(cases, storedShapeOf(job), spec.data);

@@ -1,5 +1,5 @@
 /**
- * A split written by `dataset split` and trained on. Real processes.
+ * Splits and shards that `dataset` wrote, and training on them. Real processes.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -81,4 +81,19 @@ test.each([
   const result = await train('refused', 'data.split.file=bad.json');
   rmSync(at('refused'), { recursive: true, force: true });
   expect(result).toMatchObject({ code, stderr: expect.stringContaining(sentence) });
+});
+
+test('a set in shards trains to the same weights as in its folder', async () => {
+  expect(await segfleet(['dataset', 'shard', at('data'), '--out', `file:${at('shards')}`])).toMatchObject({ code: 0 });
+  const digests = [];
+  for (const [out, setting] of [
+    ['folder', 'data.path=data'],
+    ['sharded', `data.path=file:${at('shards')}`],
+  ]) {
+    expect(await train(out, setting)).toMatchObject({ code: 0, stderr: '' });
+    const record = JSON.parse(readFileSync(at(out, 'run.json'), 'utf8'));
+    digests.push([record.weights.digest, record.data.digest]);
+  }
+  expect(digests[1]).toEqual(digests[0]);
+  expect(await segfleet(['evaluate', at('sharded')])).toMatchObject({ code: 0, stderr: '' });
 });
