@@ -16,8 +16,8 @@ export interface Arena {
   readonly lanes: readonly number[];
   /** The sums of steps with an even and with an odd number. */
   readonly totals: readonly [number, number];
-  /** By step likewise, then by node of another worker (in the order of lanes): its numbers of this rank's slices, as they came. Empty where workers share memory. */
-  readonly inbox: readonly [readonly number[], readonly number[]];
+  /** By node of another worker, in the order of lanes: its numbers of this rank's slices, as they came. Empty where workers share memory. */
+  readonly inbox: readonly number[];
   /** By own node: its numbers in two bytes each; last of all the own slices' sums. None where the wire has float32. */
   readonly packed: readonly number[];
   /** Blocks for what is between the nodes that came and the sum. */
@@ -37,11 +37,10 @@ export function arenaOf(plan: Plan, wire: Wire, inline: boolean): Arena {
   const ownNodes = plan.nodes[plan.rank].length;
   const numNodes = plan.nodes.reduce((sum, nodes) => sum + nodes.length, 0);
   const places = (count: number, numbers: number, size: number) => Array.from({ length: count }, () => take(numbers, size));
-  const inbox = () => places(numNodes - ownNodes, inline ? ownSlicesLength(plan) : 0, bytesPerNumber[wire]);
   return {
     lanes: places(end - start, all, 4),
     totals: [take(all, 4), take(all, 4)],
-    inbox: [inbox(), inbox()],
+    inbox: places(numNodes - ownNodes, inline ? ownSlicesLength(plan) : 0, bytesPerNumber[wire]),
     packed: wire === 'bfloat16' && plan.workers > 1 ? places(ownNodes + 1, all, 2) : [],
     // A block for every node that has to be unpacked, and one for every sum.
     scratch: places(2 * numNodes, blockLength, 4),

@@ -4,8 +4,8 @@
  *
  * A chunk is added when the values of all its nodes are here, in the order of the tree. Nothing of a sent buffer is written again
  * before its receiver has proved that it came: lanes are free again when the step is complete (every owner's sum came, and it
- * depends on them); totals alternate between two places, and the one of step t is written again in step t + 2, whose contributions
- * only those send who have all sums of step t + 1, and so of t.
+ * depends on them); a sum is, when the contributions of the next step come, for only those send them who have all sums. For the same
+ * reason contributions may come while this worker still waits for others' sums, but never before it has added its own slice.
  */
 
 import { fold, type Node } from '../../trainer/tree.ts';
@@ -171,7 +171,7 @@ export class Reducer {
     if (header.kind === 'contribution') {
       const known = this.#indexByStart.get(header.node.start)!;
       if (state.here[index].has(known)) return 'duplicate';
-      const place = this.#inboxAddress(round, this.#nodes[known], bucket, offset);
+      const place = this.#inboxAddress(this.#nodes[known], bucket, offset);
       if (inline && !this.#put(numbers, place, header.checksum)) return 'damaged';
       round.missing[from]--;
       this.#arrived(round, bucket, index, chunk, header.node, from, inline ? undefined : numbers);
@@ -307,7 +307,7 @@ export class Reducer {
           if (rounded) kernels.unpack(place, place + bytes / 2, place + bytes);
           return place;
         }
-        const place = this.#inboxAddress(round, source, bucket, chunk.offset + at);
+        const place = this.#inboxAddress(source, bucket, chunk.offset + at);
         if (!rounded) return place;
         const block = scratch();
         kernels.unpack(block, place, block + bytes);
@@ -350,9 +350,9 @@ export class Reducer {
   }
 
   /** @param offset within the bucket */
-  #inboxAddress(round: Round, { place }: PlacedNode, bucket: number, offset: number): number {
+  #inboxAddress({ place }: PlacedNode, bucket: number, offset: number): number {
     const { plan, wire, arena } = this.#options;
     const number = this.#inboxStart[bucket] + offset - plan.buckets[bucket].chunks[plan.rank][0].offset;
-    return arena.inbox[round.parity][place] + number * bytesPerNumber[wire];
+    return arena.inbox[place] + number * bytesPerNumber[wire];
   }
 }

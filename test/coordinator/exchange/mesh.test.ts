@@ -247,6 +247,70 @@ describe('strangers', () => {
   });
 });
 
+describe('a mesh of one worker', () => {
+  const open = async (signal?: AbortSignal) => {
+    const options = {
+      run: 'test',
+      generation: 1,
+      rank: 0,
+      ranges: evenly(2, 1),
+      buckets: [3],
+      listen: 'tcp://127.0.0.1:*',
+      trustNetwork: true,
+      signal,
+    };
+    const mesh = await openMesh(options);
+    await mesh.connect([mesh.endpoint]);
+    return mesh;
+  };
+  const pair = (a: number, b: number) => [Float32Array.of(a, a, a), Float32Array.of(b, b, b)];
+
+  test('adds its lanes; a total stays as it is while the next step is summed, and may be written where it belongs', async () => {
+    const mesh = await open();
+    const totals: Float32Array[] = [];
+    for (const step of [0, 1]) {
+      const [first, second] = pair(step + 1, 10);
+      const begun = mesh.begin(step);
+      begun.add(1, 0, second); // in whatever order
+      begun.place(0, 0).set(first);
+      begun.add(0, 0);
+      totals.push(...(await begun.total()));
+    }
+    expect(totals.map(total => [...total])).toEqual([
+      [11, 11, 11], // 1 + 10
+      [12, 12, 12], // 2 + 10
+    ]);
+    await mesh.close();
+  });
+
+  test('holds its caller to the order of steps, lanes and lengths', async () => {
+    const mesh = await open();
+    const [first, second] = pair(1, 2);
+    expect(() => mesh.begin(1)).toThrow('step 1 begins where 0 is the next one');
+    const step = mesh.begin(0);
+    step.add(0, 0, first);
+    expect(() => mesh.begin(1)).toThrow('step 1 begins while bucket 0 of step 0 is being summed');
+    expect(() => step.add(0, 0, first)).toThrow('lane 0 of bucket 0 in step 0 is there already');
+    expect(() => step.add(2, 0, first)).toThrow('lane 2 of bucket 0 in step 0: this worker has lanes 0 to 1');
+    expect(() => step.add(1, 0, new Float32Array(4))).toThrow('4 values for bucket 0, which has 3');
+    step.add(1, 0, second);
+    await step.total();
+    mesh.begin(1);
+    expect(() => step.add(1, 0, second)).toThrow('lane 1 of bucket 0 in step 0: the step is over');
+    await mesh.close();
+    expect(() => mesh.begin(2)).toThrow('the mesh was closed');
+  });
+
+  test('rejects with the reason of its signal', async () => {
+    const controller = new AbortController();
+    const mesh = await open(controller.signal);
+    const total = mesh.begin(0).total();
+    controller.abort(new Error('generation 2 has begun'));
+    await expect(total).rejects.toThrow('generation 2 has begun');
+    await mesh.close();
+  });
+});
+
 describe('openMesh says what is wrong:', () => {
   const options = { run: 'test', generation: 1, rank: 0, ranges: evenly(1, 1), buckets: [10] };
   test.each([

@@ -152,6 +152,31 @@ describe('sums over workers', () => {
     for (const { state } of workers) expect(state.complete).toBe(0);
   });
 
+  test('take a contribution to the next step, but no sum of it: that depends on this worker', () => {
+    const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5);
+    const early = (wanted: Header['kind']) => {
+      const { kind, step, bucket, node, slice, chunk, checksum, from, to, address, bytes } = delivered.find(
+        frame => frame.kind === wanted,
+      )!;
+      const header: Header = {
+        kind,
+        wire: 'float32',
+        run: 0n,
+        generation: 0,
+        step: step + 1,
+        bucket,
+        from,
+        slice,
+        node,
+        ...chunk,
+        checksum,
+      };
+      return workers[to].reducer.receive(header, new Uint8Array(workers[from].memory.buffer, address, bytes));
+    };
+    expect(early('sum')).toBe('otherStep');
+    expect(early('contribution')).toBeUndefined();
+  });
+
   test('notice numbers that do not match their checksum', () => {
     const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5);
     const { kind, step, bucket, node, slice, chunk, checksum, from, to, bytes } = delivered.find(frame => frame.kind === 'contribution')!;
