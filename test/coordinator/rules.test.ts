@@ -129,7 +129,9 @@ test('what was prepared in an older generation counts for nothing', () => {
   const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2');
   const old = driver.prepared('1');
   driver.do(from('2', { type: 'gone' }));
-  driver.do(from('1', { type: 'listening', generation: 2, address: 'a' }), old);
+  driver.do(from('1', { type: 'listening', generation: 2, address: 'a' }));
+  expect(driver.round.phase).toBe('computing');
+  driver.do(old);
   expect(driver.round).toMatchObject({ phase: 'computing', committed: { step: 0 } });
 });
 
