@@ -50,6 +50,7 @@ describe('a job file', () => {
       training: {
         epochs: 50,
         batch: 16,
+        lanes: 1,
         optimizer: { name: 'adam', learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
         schedule: { name: 'constant' },
         precision: 'float32',
@@ -92,6 +93,16 @@ describe('a job file', () => {
       'class weights for another number of classes',
       '  loss: {name: dice, classWeights: [1, 2]}\n',
       'job.yaml, line 7, column 22: loss.classWeights has 2 numbers; one for each of data.classes, 1, is expected',
+    ],
+    [
+      'a batch that the lanes do not divide',
+      '  training: {batch: 6, lanes: 4}\n',
+      'job.yaml, line 7, column 14: training.batch is 6, which is not divisible by training.lanes, 4; try 8',
+    ],
+    [
+      'a loss that sorts the pixels of a batch in several lanes',
+      '  loss: {name: lovasz}\n  training: {lanes: 4}\n',
+      'job.yaml, line 7, column 3: loss.pool is batch, and lovasz sorts the pixels of a unit, which 4 lanes have not in one place; use lane or image',
     ],
     [
       'deep supervision of a network without coarser outputs',
