@@ -133,7 +133,6 @@ test.each([
   [['split', 'data', '--share', '20'], 2, '--share 20: a number between 0 and 1 is expected'],
   [['split', 'data', '--seed', '-1'], 2, 'seed'],
   [['show', 'data', 'case3'], 4, 'data has no case case3; one of its 10 is case00'],
-  [['shard', 'data', '--out', 's3://bucket/x'], 2, 'storage in S3 is not built yet'],
   [['shard', 'data', '--out', 'y', '--size', 'large'], 2, '--size large: a number of bytes with KB, MB or GB is expected'],
 ])('dataset %j ends with %i and one sentence', async (words, code, sentence) => {
   const { stderr, ...finished } = await dataset(...words);
