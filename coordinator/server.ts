@@ -46,8 +46,10 @@ export class Coordinator {
     const first = await messages.next().catch(error => {
       throw listenError(error, listen);
     });
-    if (first.done || first.value[0].type !== 'listening') throw new Error('the coordinator ended before it listened');
-    return new Coordinator(thread, first.value[0].endpoint, messages, listen);
+    const said = first.done ? undefined : first.value[0];
+    if (said?.type === 'deaf') throw listenError(Object.assign(new Error(said.error.message), said.error), listen);
+    if (said?.type !== 'listening') throw new Error('the coordinator ended before it listened');
+    return new Coordinator(thread, said.endpoint, messages, listen);
   }
 
   /** At the next boundary. */

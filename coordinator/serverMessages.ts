@@ -43,4 +43,6 @@ export type ToServer =
 
 export type FromServer =
   | { readonly type: 'listening'; readonly endpoint: string }
+  /** It cannot listen. Said, not thrown: a thread that ends by an error while sockets are being closed ends the process. */
+  | { readonly type: 'deaf'; readonly error: { readonly code?: string; readonly message: string } }
   | { readonly type: 'event'; readonly event: CoordinatorEvent };

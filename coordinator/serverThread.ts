@@ -138,9 +138,15 @@ port.on('message', (message: ToServer) => {
 });
 
 try {
-  await router.bind(listen);
-  tell({ type: 'listening', endpoint: router.lastEndpoint! });
-  await receive();
+  const deaf = await router.bind(listen).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => ({ code: error.code, message: error.message }),
+  );
+  if (deaf) tell({ type: 'deaf', error: deaf });
+  else {
+    tell({ type: 'listening', endpoint: router.lastEndpoint! });
+    await receive();
+  }
 } finally {
   clearInterval(ticking);
   clearInterval(reporting);
