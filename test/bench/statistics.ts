@@ -12,7 +12,7 @@ import { statisticsPython } from './peers.ts';
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-statistics-'));
 const spec = join(folder, 'spec.json');
 writeFileSync(spec, JSON.stringify({ signedRank: signedRankCases, intervals: intervalCases, holm: holmCases }));
-const script = new URL('peers/statistics.py', import.meta.url).pathname;
+const script = new URL('peers/statistics_golden.py', import.meta.url).pathname;
 const python = await statisticsPython();
 const answers = JSON.parse(execFileSync(python, [script, spec], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }));
 const fixture = { madeBy: 'npm run fixtures:statistics', ...answers };
