@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { threadFile } from './address.ts';
 import { type ControlThreadOptions, type FromControl, monotonicMs, type ToControl } from './controlThread.ts';
+import { threadFile } from './exchange/address.ts';
 import type { RunKeys } from './exchange/keys.ts';
 import { type Done, defaultMemberTiming, type MemberTiming, type Order } from './member.ts';
 import type { Digests } from './messages.ts';

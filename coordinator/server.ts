@@ -3,10 +3,9 @@
  * a thread of their own (serverThread.ts), so that whatever this process does meanwhile, nobody is taken for dead.
  */
 import { on, once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { SegfleetError } from '../trainer/errors.ts';
-import { checkListen, listenError, threadFile } from './address.ts';
+import { checkListen, listenError, removeSocket, threadFile } from './exchange/address.ts';
 import type { RunKeys } from './exchange/keys.ts';
 import type { RoundOptions } from './round.ts';
 import type { CoordinatorEvent, FromServer, ServerThreadOptions, ToServer } from './serverMessages.ts';
@@ -36,7 +35,7 @@ export class Coordinator {
 
   /** @throws usage, notAllowed, conflict: what is wrong with the address to listen on */
   static async start({ run, listen, keys, round }: CoordinatorOptions): Promise<Coordinator> {
-    await checkListen(listen, keys !== undefined);
+    await checkListen(listen, keys !== undefined, 'control');
     const { min } = round.workers;
     if (min > round.lanes)
       throw new SegfleetError('usage', `workers.min is ${min}, but a run of ${round.lanes} lanes has no work for so many`);
@@ -75,9 +74,4 @@ export class Coordinator {
 
 async function* eventsOf(messages: AsyncIterable<[FromServer]>): AsyncGenerator<CoordinatorEvent> {
   for await (const [message] of messages) if (message.type === 'event') yield message.event;
-}
-
-/** ZeroMQ leaves the file behind. */
-async function removeSocket(listen: string): Promise<void> {
-  if (listen.startsWith('ipc://')) await rm(listen.slice('ipc://'.length), { force: true });
 }

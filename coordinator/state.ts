@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Reply, Request } from 'zeromq';
 import { z } from 'zod';
 import { SegfleetError } from '../trainer/errors.ts';
-import { checkListen, listenError } from './address.ts';
+import { checkListen, listenError } from './exchange/address.ts';
 import { behindGate, type Gate, openGate } from './exchange/gate.ts';
 import type { RunKeys } from './exchange/keys.ts';
 
@@ -31,7 +31,7 @@ export interface StateLink {
 
 /** Answers whoever asks for the state of this step, until closed. @param listen as for a mesh */
 export async function offerState(bytes: Uint8Array, step: number, listen: string, { run, keys }: StateLink): Promise<Offer> {
-  await checkListen(listen, keys !== undefined);
+  await checkListen(listen, keys !== undefined, 'control');
   // The mesh of this generation may keep the gate of the process already.
   const gate: Gate | undefined = keys && (await openGate([keys.worker.publicKey]).catch(() => undefined));
   const socket = new Reply({

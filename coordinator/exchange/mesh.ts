@@ -4,10 +4,9 @@
  * is dropped and a new one is opened: no socket, no frame and no sum outlives its generation.
  */
 import { existsSync } from 'node:fs';
-import { lstat, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, errorCodes, fromSystemError, SegfleetError } from '../../trainer/errors.ts';
+import { type ErrorCode, errorCodes, SegfleetError } from '../../trainer/errors.ts';
+import { checkListen, listenError, removeSocket, threadFile } from './address.ts';
 import { arenaOf } from './arena.ts';
 import { type Refusal, refusals, type Wire } from './frame.ts';
 import { createMemory } from './kernels.ts';
@@ -77,7 +76,7 @@ const exitPatienceMs = 2000;
 /** @throws usage: what is wrong with the options; unavailable: where the endpoint cannot be listened on; notAllowed: a folder that others can enter */
 export async function openMesh(options: MeshOptions): Promise<Mesh> {
   const plan = planOf(options);
-  await checkListen(options);
+  await checkListen(options.listen, options.keys !== undefined || options.trustNetwork === true, 'mesh');
   options.signal?.throwIfAborted();
   const wire = options.wire ?? 'float32';
   const memory = createMemory(arenaOf(plan, wire, !sharesMemory(options.listen)).bytes);
@@ -88,9 +87,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     counters: counters.buffer,
     threadId: new SharedArrayBuffer(4),
   };
-  // The sources run as they are; what is published is JavaScript.
-  const file = new URL(import.meta.url.endsWith('.js') ? './meshThread.js' : './meshThread.ts', import.meta.url);
-  const thread = new Worker(file, { workerData, name: 'exchange' });
+  const thread = new Worker(threadFile(import.meta.url, 'meshThread'), { workerData, name: 'exchange' });
   const mesh = new Mesh(thread, plan, workerData, counters, options.signal);
   await mesh.bound;
   return mesh;
@@ -338,46 +335,5 @@ function brokenError({ rank, why }: Extract<FromThread, { type: 'broken' }>, ste
 
 function threadError({ error, code }: Extract<FromThread, { type: 'failed' }>, listen: string): unknown {
   if (code && code in errorCodes) return new SegfleetError(code as ErrorCode, (error as Error).message, { cause: error });
-  switch (code) {
-    case 'EADDRINUSE':
-      return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
-        cause: error,
-      });
-    case 'EACCES':
-      return new SegfleetError('notAllowed', `${listen}: permission denied; give a port above 1023 or a folder of your own`, {
-        cause: error,
-      });
-    case 'EADDRNOTAVAIL':
-    case 'ENODEV':
-    case 'EINVAL':
-      return new SegfleetError('usage', `${listen}: this machine has no such address`, { cause: error });
-    default:
-      return error;
-  }
-}
-
-/** ZeroMQ leaves the file behind. */
-async function removeSocket(listen: string): Promise<void> {
-  if (!listen.startsWith('tcp:')) await rm(listen.slice('ipc://'.length), { force: true });
-}
-
-async function checkListen({ listen, keys, trustNetwork }: MeshOptions): Promise<void> {
-  if (listen.startsWith('tcp://')) {
-    if (keys || trustNetwork) return;
-    throw new SegfleetError('usage', `${listen} needs keys: without them anyone who can connect can send gradients`);
-  }
-  const [, path] = /^(?:ipc|shm):\/\/(\/.+)$/.exec(listen) ?? [];
-  if (!path) throw new SegfleetError('usage', `${listen}: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name`);
-  if (Buffer.byteLength(path) > 107)
-    throw new SegfleetError('usage', `${path} is too long for a socket (107 bytes); choose a shorter folder`);
-  const folder = dirname(path);
-  const { mode, uid } = await lstat(folder).catch(error => {
-    throw fromSystemError(error, `opening a socket in ${folder}`);
-  });
-  if ((mode & 0o077) !== 0 || uid !== process.getuid!()) {
-    throw new SegfleetError(
-      'notAllowed',
-      `${folder} can be entered by others; workers of one machine need a folder of this user with mode 0700`,
-    );
-  }
+  return listenError(Object.assign(error as Error, { code }), listen);
 }
