@@ -86,8 +86,10 @@ interface LaneStep extends Inputs {
   /** Images of the lane over images of the batch, and images of the batch. */
   readonly share: Output;
   readonly batchImages: Output;
-  /** Gradients, statistics and loss, then what `adaptiveLog` wraps. */
-  readonly fetches: readonly Output[];
+  /** Gradients, statistics and loss. */
+  readonly summed: readonly Output[];
+  /** What `adaptiveLog` wraps. */
+  readonly wrapped?: Output;
   /** Where sums meet. */
   readonly mailbox: Mailbox;
 }
@@ -132,8 +134,7 @@ export class Program {
   readonly #laneSteps = new Map<string, LaneStep>();
   readonly #predictions = new Map<number, Prediction>();
   #update: UpdateStep | undefined;
-  /** Batch statistics that moving averages follow; known once a lane is traced. */
-  #statistics: readonly Statistic[] = [];
+  #statistics: readonly Statistic[] | undefined;
 
   private constructor(options: ProgramOptions) {
     this.options = options;
@@ -230,7 +231,7 @@ export class Program {
     };
     const feeds: Feeds = [
       ...this.#trainable().map(({ shape }, i) => [gradients[i], take(shape)] as const),
-      ...this.#statistics.map(({ size }, i) => [statistics[i], take([size])] as const),
+      ...this.#followed().map(({ size }, i) => [statistics[i], take([size])] as const),
       ...this.#requireOptimizer().feeds(step, learningRate),
     ];
     const [loss, logShare] = sum.subarray(at);
@@ -322,14 +323,20 @@ export class Program {
     return (data as Float32Array).filter(value => value < loss.gamma).length / data.length;
   }
 
+  /** Batch statistics that moving averages follow. A lane's trace says them, of whatever size. */
+  #followed(): readonly Statistic[] {
+    if (!this.#statistics) this.#laneStep(0, 1);
+    return this.#statistics!;
+  }
+
   #contributionSize(): number {
     const ofParameters = this.#trainable().reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-    return ofParameters + this.#statistics.reduce((sum, { size }) => sum + size, 0) + 2;
+    return ofParameters + this.#followed().reduce((sum, { size }) => sum + size, 0) + 2;
   }
 
   #startLane({ lane, batch }: Lane, slot: number, { ticket, images }: ContributeOptions): RunningLane {
     const traced = this.#laneStep(slot, batch.count);
-    const { fetches, share, batchImages, mailbox, ...inputs } = traced;
+    const { summed, wrapped, share, batchImages, mailbox, ...inputs } = traced;
     const weight = batch.count / images;
     const feeds: Feeds = [
       ...this.#batchFeeds(inputs, batch),
@@ -338,21 +345,23 @@ export class Program {
       [batchImages, float32Scalar(images)],
       ...(mailbox.dimensions.length > 0 ? [mailbox.feed(ticket)] : []),
     ];
-    const ended = this.#session.run(feeds, fetches, mailbox.meetings).then(values => this.#contributionOf(values, weight));
+    const fetches = [...summed, ...(wrapped ? [wrapped] : [])];
+    const ended = this.#session.run(feeds, fetches, mailbox.meetings).then(values => {
+      const logShare = wrapped ? weight * this.#logShareOf(values.at(-1)!) : 0;
+      return this.#contributionOf(values.slice(0, summed.length), logShare);
+    });
     ended.catch(() => {}); // whoever waits for it gets the error
     return { ...traced, ended };
   }
 
-  /** One vector of all values; of what is wrapped, the share that is in the logarithmic branch. */
-  #contributionOf(values: readonly HostTensor[], weight: number): Float32Array {
+  #contributionOf(values: readonly HostTensor[], logShare: number): Float32Array {
     const contribution = new Float32Array(this.#contributionSize());
     let at = 0;
     for (const { data } of values) {
-      if (at + data.length >= contribution.length) break; // the wrapped losses
       contribution.set(data as Float32Array, at);
       at += data.length;
     }
-    if (this.options.loss.name === 'adaptiveLog') contribution[at] = weight * this.#logShareOf(values.at(-1)!);
+    contribution[at] = logShare;
     return contribution;
   }
 
@@ -484,7 +493,8 @@ export class Program {
       const inputs = this.#inputs(count);
       const mailbox = new Mailbox(graph, `lane${slot}x${count}`);
       const [share, batchImages] = [0, 1].map(() => graph.placeholder('float32', []));
-      const fetches = trace(graph, () => {
+      let wrapped: Output | undefined;
+      const summed = trace(graph, () => {
         const values = this.#values();
         const across: AcrossLanes = {
           sum: x => mailbox.sumOverLanes(mailbox.dimensions.length, x),
@@ -496,13 +506,14 @@ export class Program {
           const forward = this.#forward(inputs, values, { training: true, across, share: weight });
           this.#statistics = forward.statistics.map(({ name, momentum, value }) => ({ name, momentum, size: value.size }));
           rest.push(...forward.statistics.map(({ value }) => outputOf(tf.mul(value, weight))));
-          rest.push(outputOf(tf.mul(forward.loss, weight)), ...(forward.wrapped ? [outputOf(forward.wrapped)] : []));
+          rest.push(outputOf(tf.mul(forward.loss, weight)));
+          wrapped = forward.wrapped && outputOf(forward.wrapped);
           return forward.objective;
         });
         const gradients = gradientsOf(this.#trainable().map(({ name }) => values.get(name)!));
         return [...gradients.map(outputOf), ...rest];
       });
-      return { ...inputs, share, batchImages, fetches, mailbox };
+      return { ...inputs, share, batchImages, summed, wrapped, mailbox };
     });
   }
 
@@ -516,7 +527,8 @@ export class Program {
     const optimizer = this.#requireOptimizer();
     const trainable = this.#trainable();
     const fed = trainable.map(({ shape }) => graph.placeholder('float32', shape));
-    const statistics = this.#statistics.map(({ size }) => graph.placeholder('float32', [size]));
+    const followed = this.#followed();
+    const statistics = followed.map(({ size }) => graph.placeholder('float32', [size]));
     const whole = trace(graph, () => {
       const values = this.#values();
       const penalised = trainable.filter(({ l2 }) => l2);
@@ -532,7 +544,7 @@ export class Program {
     });
     const { norm, gradients } = clipByGlobalNorm(graph, whole, this.options.clipNorm);
     const targets = [
-      ...this.#statistics.map(({ name, momentum }, i) => this.#follow(name, statistics[i], momentum)),
+      ...followed.map(({ name, momentum }, i) => this.#follow(name, statistics[i], momentum)),
       ...trainable.map(({ name, role }, i) =>
         optimizer.apply(this.#variables.get(name)!, gradients[i], this.#slots.get(name)!, role === 'kernel'),
       ),

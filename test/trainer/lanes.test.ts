@@ -251,6 +251,15 @@ test('lanes that wait for a sum end when they are told to, and the next step is 
   expect(digestOf(await program.state())).toBe(digestOf(await other.state()));
 });
 
+test('the sum is applied to the same bits by who has computed no lane', async () => {
+  const [worker, newcomer] = [await create(full), await create(full)];
+  const meet = async (parts: readonly HostTensor[]) => parts[0];
+  const [sum] = await worker.contribute(cutIntoLanes(data[0], full.image, 1), { ticket: { generation: 1, step: 1 }, images: 4, meet });
+  const results = [await worker.apply(sum, at), await newcomer.apply(sum, at)];
+  expect(results[1]).toEqual(results[0]);
+  expect(digestOf(await newcomer.state())).toBe(digestOf(await worker.state()));
+});
+
 test('eight lanes run side by side in one process', async () => {
   const options = { ...full, network: plain, heads: { loss: defaultLoss('dice'), weights: [1] } };
   const count = 8;
