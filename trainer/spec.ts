@@ -108,6 +108,75 @@ export const inputSizeOf = ({ patches, size }: z.infer<typeof dataSchema>): Size
   width: (patches ?? size).width,
 });
 
+const specSchema = z.strictObject({
+  seed: seed.default(1).describe('Of initial weights, order and dropout.'),
+  data: dataSchema,
+  model: modelSchema.prefault({ name: 'unet' }),
+  loss: lossSchema.prefault({ name: 'adaptiveLog' }),
+  deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
+  training: trainingSchema.prefault({}),
+});
+
+/** What each field allows and several together do not, the path below `spec`. */
+function* conflicts({
+  data,
+  model,
+  loss,
+  deepSupervision,
+  training,
+}: z.infer<typeof specSchema>): Generator<[path: string[], message: string]> {
+  for (const key of ['height', 'width'] as const) {
+    const value = inputSizeOf(data)[key];
+    const nearest = Math.max(Math.round(value / stride), 1) * stride;
+    if (value % stride !== 0) {
+      const path = ['data', data.patches ? 'patches' : 'size', key];
+      yield [path, `is ${value}, which is not divisible by ${stride} as ${model.name} needs; try ${nearest}`];
+    }
+  }
+  const { batch, lanes } = training;
+  if (batch % lanes !== 0) {
+    const fitting = Math.ceil(batch / lanes) * lanes;
+    yield [['training', 'batch'], `is ${batch}, which is not divisible by training.lanes, ${lanes}; try ${fitting}`];
+  }
+  const all = [
+    { path: ['loss'], loss },
+    ...(deepSupervision?.loss ? [{ path: ['deepSupervision', 'loss'], loss: deepSupervision.loss }] : []),
+  ];
+  for (const { path, loss } of all) {
+    if (lanes > 1 && loss.pool === 'batch' && sortsPixels(loss)) {
+      const why = `${loss.name} sorts the pixels of a unit, which ${lanes} lanes have not in one place; use lane or image`;
+      yield [[...path, 'pool'], `is batch, and ${why}`];
+    }
+  }
+  const heads = numHeads(model);
+  if (deepSupervision && heads === 0) {
+    yield [['deepSupervision'], `is given, and ${model.name} has no outputs at coarser levels; leave it out`];
+  }
+  if (heads > 0 && deepSupervision?.weights && deepSupervision.weights.length !== heads) {
+    const message = `has ${deepSupervision.weights.length} numbers; ${model.name} has ${heads} coarser outputs`;
+    yield [['deepSupervision', 'weights'], message];
+  }
+  const { file, test } = data.split;
+  if (file !== undefined && test > 0) {
+    yield [['data', 'split', 'test'], `is ${test}, and data.split.file has no test part; leave one of them out`];
+  }
+  const { classes, exclusive } = data;
+  for (const { path, loss } of all) {
+    const { classWeights } = loss;
+    if (!classWeights) continue;
+    if (classWeights.length !== classes) {
+      const message = `has ${classWeights.length} numbers; one for each of data.classes, ${classes}, is expected`;
+      yield [[...path, 'classWeights'], message];
+    } else if (exclusive && joinsClasses(loss)) {
+      const message = `cannot weigh the classes of ${loss.name}, which joins exclusive classes itself; leave it out`;
+      yield [[...path, 'classWeights'], message];
+    }
+  }
+  if (exclusive && classes < 2) {
+    yield [['data', 'exclusive'], 'needs data.classes of at least 2 (background is one of them); with one class leave it out'];
+  }
+}
+
 export const jobSchema = z
   .strictObject({
     apiVersion: z.literal('segfleet.dev/v1alpha1'),
@@ -120,87 +189,10 @@ export const jobSchema = z
       labels: z.record(z.string(), z.string()).optional(),
       annotations: z.record(z.string(), z.string()).optional(),
     }),
-    spec: z.strictObject({
-      seed: seed.default(1).describe('Of initial weights, order and dropout.'),
-      data: dataSchema,
-      model: modelSchema.prefault({ name: 'unet' }),
-      loss: lossSchema.prefault({ name: 'adaptiveLog' }),
-      deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
-      training: trainingSchema.prefault({}),
-    }),
+    spec: specSchema,
   })
   .superRefine(({ spec }, context) => {
-    const group = spec.data.patches ? 'patches' : 'size';
-    for (const key of ['height', 'width'] as const) {
-      const value = inputSizeOf(spec.data)[key];
-      if (value % stride !== 0) {
-        const nearest = Math.max(Math.round(value / stride), 1) * stride;
-        context.addIssue({
-          code: 'custom',
-          path: ['spec', 'data', group, key],
-          message: `is ${value}, which is not divisible by ${stride} as ${spec.model.name} needs; try ${nearest}`,
-        });
-      }
-    }
-    const { batch, lanes } = spec.training;
-    if (batch % lanes !== 0) {
-      const message = `is ${batch}, which is not divisible by training.lanes, ${lanes}; try ${Math.ceil(batch / lanes) * lanes}`;
-      context.addIssue({ code: 'custom', path: ['spec', 'training', 'batch'], message });
-    }
-    for (const [path, loss] of [['loss'] as const, ['deepSupervision', 'loss'] as const].map(
-      path => [path, path.length === 1 ? spec.loss : spec.deepSupervision?.loss] as const,
-    )) {
-      if (lanes > 1 && loss?.pool === 'batch' && sortsPixels(loss)) {
-        const message = `is batch, and ${loss.name} sorts the pixels of a unit, which ${lanes} lanes have not in one place; use lane or image`;
-        context.addIssue({ code: 'custom', path: ['spec', ...path, 'pool'], message });
-      }
-    }
-    const heads = numHeads(spec.model);
-    const { deepSupervision } = spec;
-    if (deepSupervision && heads === 0) {
-      context.addIssue({
-        code: 'custom',
-        path: ['spec', 'deepSupervision'],
-        message: `is given, and ${spec.model.name} has no outputs at coarser levels; leave it out`,
-      });
-    }
-    if (heads > 0 && deepSupervision?.weights && deepSupervision.weights.length !== heads) {
-      context.addIssue({
-        code: 'custom',
-        path: ['spec', 'deepSupervision', 'weights'],
-        message: `has ${deepSupervision.weights.length} numbers; ${spec.model.name} has ${heads} coarser outputs`,
-      });
-    }
-    const { file, test } = spec.data.split;
-    if (file !== undefined && test > 0) {
-      const path = ['spec', 'data', 'split', 'test'];
-      context.addIssue({ code: 'custom', path, message: `is ${test}, and data.split.file has no test part; leave one of them out` });
-    }
-    const { classes, exclusive } = spec.data;
-    for (const [name, loss] of [['loss', spec.loss] as const, ['deepSupervision', deepSupervision?.loss] as const]) {
-      const path = ['spec', ...(name === 'loss' ? [name] : [name, 'loss']), 'classWeights'];
-      if (!loss?.classWeights) continue;
-      if (loss.classWeights.length !== classes) {
-        context.addIssue({
-          code: 'custom',
-          path,
-          message: `has ${loss.classWeights.length} numbers; one for each of data.classes, ${classes}, is expected`,
-        });
-      } else if (exclusive && joinsClasses(loss)) {
-        context.addIssue({
-          code: 'custom',
-          path,
-          message: `cannot weigh the classes of ${loss.name}, which joins exclusive classes itself; leave it out`,
-        });
-      }
-    }
-    if (spec.data.exclusive && spec.data.classes < 2) {
-      context.addIssue({
-        code: 'custom',
-        path: ['spec', 'data', 'exclusive'],
-        message: 'needs data.classes of at least 2 (background is one of them); with one class leave it out',
-      });
-    }
+    for (const [path, message] of conflicts(spec)) context.addIssue({ code: 'custom', path: ['spec', ...path], message });
   });
 
 export type Job = z.infer<typeof jobSchema>;
