@@ -2,7 +2,7 @@
  * The state of a run from one worker to a newcomer: in chunks, asked for one by one, the whole checked against its SHA-256 before
  * anything of it is used. Control sockets never carry it.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Reply, Request } from 'zeromq';
@@ -47,7 +47,7 @@ export async function offerState(bytes: Uint8Array, step: number, listen: string
     await gate?.close();
     throw listenError(error, listen);
   }
-  const answer = JSON.stringify({ step, total: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') });
+  const answer = JSON.stringify({ step, total: bytes.length, sha256: hash('sha256', bytes) });
   const serving = (async () => {
     for await (const frames of socket) {
       const request = parse(requestSchema, frames[0]);
@@ -93,7 +93,7 @@ export async function fetchState(address: string, step: number, { run, keys }: S
       length += chunk.length;
       if (length < answer.total && chunk.length > 0) continue;
       const bytes = Buffer.concat(chunks);
-      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      const sha256 = hash('sha256', bytes);
       if (sha256 === answer.sha256) return bytes;
       throw new SegfleetError(
         'integrity',

@@ -1,7 +1,7 @@
 /**
  * A finished (or stopped) run taken up again: its job, and its weights, as they are or in a program that predicts.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { Program } from './program.ts';
@@ -41,7 +41,7 @@ export async function readRun(path: string, select: Selection): Promise<StoredRu
     throw new SegfleetError('notFound', `${path} has no ${select} weights yet (${file}); they are written at the end of the first epoch`);
   });
   const recorded = record.status === 'succeeded' ? record.weights?.[select === 'last' ? 'digest' : 'bestDigest'] : undefined;
-  const found = createHash('sha256').update(bytes).digest('hex');
+  const found = hash('sha256', bytes);
   if (recorded && recorded !== found) {
     throw new SegfleetError(
       'integrity',

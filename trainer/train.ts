@@ -3,7 +3,7 @@
  * pure or owns one thing. After a kill at any moment the folder holds the last checkpoint whole, and `resume` goes on from it to
  * the same bits.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cutIntoBatches, readBatches } from './data/batches.ts';
@@ -376,7 +376,4 @@ function refuseNotFinite({ loss, gradientNorm }: StepResult, step: number, epoch
 
 const weightsOf = (state: State, program: Program): State => new Map(program.parameters.map(({ name }) => [name, state.get(name)!]));
 
-const digestOf = async (file: string): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
+const digestOf = async (file: string): Promise<string> => hash('sha256', await readFile(file));

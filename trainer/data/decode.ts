@@ -1,7 +1,7 @@
 /**
  * One image or mask file -> bytes at the size of the network. Everything that can be wrong with a file is found here and named.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { fromSystemError, SegfleetError } from '../errors.ts';
@@ -45,7 +45,7 @@ export async function decodeImage(file: ImageFile, size: Size | undefined, chann
   const same = !size || (width === size.width && height === size.height);
   const resized = same ? toned : toned.resize(size.width, size.height, { fit: 'fill', kernel: 'linear' });
   const { data, info } = await decode(name, resized);
-  return { pixels: withChannels(data, info.channels, channels), original: { height, width }, sha256: digest(bytes) };
+  return { pixels: withChannels(data, info.channels, channels), original: { height, width }, sha256: hash('sha256', bytes) };
 }
 
 /** What the header of an image says. @throws invalidData: what cannot be taken, by name (no image, too large, frames, rotation, type) */
@@ -84,7 +84,7 @@ export async function decodeMaskValues(file: ImageFile): Promise<MaskValues> {
   const wide = depth === 'ushort';
   const toned = grey ? decoder.toColourspace('b-w') : decoder.removeAlpha().toColourspace(wide ? 'grey16' : 'srgb');
   const { data, info } = await decode(name, toned, depth);
-  return { values: oneChannel(name, data, info.channels, width), height, width, sha256: digest(bytes) };
+  return { values: oneChannel(name, data, info.channels, width), height, width, sha256: hash('sha256', bytes) };
 }
 
 function oneChannel(name: string, data: Uint8Array | Uint16Array, channels: number, width: number): Uint8Array | Uint16Array {
@@ -166,8 +166,6 @@ export function resizeNearest(source: Uint8Array, from: Size, to: Size): Uint8Ar
   }
   return result;
 }
-
-const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 const invalid = (file: string, sentence: string, cause?: unknown) =>
   new SegfleetError('invalidData', `${file}: ${sentence}`, { cause, details: { file } });

@@ -2,7 +2,7 @@
  * Decoded cases kept on disk, so that a second start reads bytes and decodes nothing: one file for each set of files and way of
  * decoding, in the cache folder of the user. A file that changed, or a cached byte that did, means that the case is decoded anew.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheFolder } from '../engine/library.ts';
@@ -47,7 +47,7 @@ export const decodedFolder = (): string => join(cacheFolder(), 'decoded');
  * shards by their checksum), and how they are decoded.
  */
 export async function cacheKey(cases: readonly Case[], how: Readonly<Record<string, unknown>>): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([decoderVersion, how]));
+  const sources = createHash('sha256').update(JSON.stringify([decoderVersion, how]));
   for (const { id, image, mask, fov } of cases) {
     const files = [image, mask, fov].map(async file => {
       if (file === undefined) return undefined;
@@ -55,9 +55,9 @@ export async function cacheKey(cases: readonly Case[], how: Readonly<Record<stri
       const { size, mtimeNs, ctimeNs, ino } = await stat(file, { bigint: true });
       return [file, size, mtimeNs, ctimeNs, ino].map(String);
     });
-    hash.update(JSON.stringify([id, await Promise.all(files)]));
+    sources.update(JSON.stringify([id, await Promise.all(files)]));
   }
-  return hash.digest('hex');
+  return sources.digest('hex');
 }
 
 export class DecodedCache {
@@ -77,7 +77,7 @@ export class DecodedCache {
       const foot = await readAt(file, size - footBytes, footBytes);
       const tableBytes = Number(foot.readBigUInt64LE(0));
       const table = await readAt(file, size - footBytes - tableBytes, tableBytes);
-      if (sha256Of(table) !== foot.toString('latin1', 8)) return undefined;
+      if (hash('sha256', table) !== foot.toString('latin1', 8)) return undefined;
       await utimes(file, new Date(), new Date()); // used now: the last to be removed
       return new DecodedCache(file, JSON.parse(table.toString('utf8')));
     } catch {
@@ -90,7 +90,7 @@ export class DecodedCache {
     const { offset, lengths, size, original, digest, sha256 } = this.#entries[index];
     const [image, labels, fov] = lengths;
     const bytes = await readAt(this.#file, offset, image + labels + fov).catch(() => undefined);
-    if (!bytes || sha256Of(bytes) !== sha256) return undefined;
+    if (!bytes || hash('sha256', bytes) !== sha256) return undefined;
     return {
       image: bytes.subarray(0, image),
       labels: bytes.subarray(image, image + labels),
@@ -121,14 +121,14 @@ export async function keepDecoded(key: string, cases: readonly CachedCase[], fol
       for (const { image, labels, fov = new Uint8Array(0), size, original, digest } of cases) {
         const bytes = Buffer.concat([image, labels, fov]);
         const lengths = [image.length, labels.length, fov.length] as const;
-        entries.push({ offset, lengths, size, original, digest, sha256: sha256Of(bytes) });
+        entries.push({ offset, lengths, size, original, digest, sha256: hash('sha256', bytes) });
         await handle.writeFile(bytes);
         offset += bytes.length;
       }
       const table = Buffer.from(JSON.stringify(entries));
       const length = Buffer.alloc(8);
       length.writeBigUInt64LE(BigInt(table.length));
-      await handle.writeFile(Buffer.concat([table, length, Buffer.from(sha256Of(table), 'latin1')]));
+      await handle.writeFile(Buffer.concat([table, length, Buffer.from(hash('sha256', table), 'latin1')]));
       await handle.sync();
     } finally {
       await handle.close();
@@ -187,8 +187,6 @@ async function removeOld(folder: string): Promise<void> {
     if (total > allowedBytes) await rm(file, { force: true });
   }
 }
-
-const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 async function readAt(file: string, offset: number, length: number): Promise<Buffer> {
   const handle = await open(file);

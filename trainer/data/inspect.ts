@@ -4,6 +4,7 @@
  */
 
 import { SegfleetError } from '../errors.ts';
+import { labelComponents } from '../metrics/objects.ts';
 import type { Case } from './cases.ts';
 import { decodeImage, decodeMaskValues, readHeader, type Size } from './decode.ts';
 
@@ -146,30 +147,8 @@ function countValues(values: Uint8Array | Uint16Array): Map<number, number> {
 }
 
 /** Connected regions of what is not 0; pixels that touch at a corner belong together. */
-export function countPieces(values: ArrayLike<number>, { height, width }: Size): number {
-  const seen = new Uint8Array(values.length);
-  const waiting: number[] = [];
-  let pieces = 0;
-  for (let start = 0; start < values.length; start++) {
-    if (values[start] === 0 || seen[start]) continue;
-    pieces++;
-    seen[start] = 1;
-    waiting.push(start);
-    while (waiting.length > 0) {
-      const pixel = waiting.pop()!;
-      const [x, y] = [pixel % width, Math.floor(pixel / width)];
-      for (let ny = Math.max(y - 1, 0); ny <= Math.min(y + 1, height - 1); ny++) {
-        for (let nx = Math.max(x - 1, 0); nx <= Math.min(x + 1, width - 1); nx++) {
-          const next = ny * width + nx;
-          if (values[next] === 0 || seen[next]) continue;
-          seen[next] = 1;
-          waiting.push(next);
-        }
-      }
-    }
-  }
-  return pieces;
-}
+export const countPieces = (values: ArrayLike<number>, size: Size): number =>
+  labelComponents(values, size).reduce((most, label) => Math.max(most, label), 0);
 
 /** Cases at work at once. */
 const numWorkers = 4;

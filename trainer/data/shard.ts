@@ -5,7 +5,7 @@
  *
  * Format: github.com/webdataset/webdataset, and POSIX.1-1988 ustar.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { extname } from 'node:path';
 import { pack } from 'tar-stream';
 import { SegfleetError } from '../errors.ts';
@@ -18,7 +18,7 @@ import { indexKey, type Role, type Shard, type ShardIndex, type ShardMember } fr
 
 const block = 512;
 const padded = (length: number) => Math.ceil(length / block) * block;
-const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const digest = (bytes: Uint8Array) => hash('sha256', bytes);
 
 /** @param bytes of a shard at most, unless one case alone is larger */
 export async function writeShards(path: string, out: string, bytes: number): Promise<ShardIndex & { readonly url: string }> {

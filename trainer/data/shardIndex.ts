@@ -2,7 +2,7 @@
  * The index of a sharded data set, and the members that it names, read where they lie: in a folder or a bucket, each alone and verified.
  * A member is named `<url of the set>/<shard>#<name>`, which stands wherever the path of a file may.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { SegfleetError } from '../errors.ts';
 import { openStore, schemeOf } from '../storage/openStore.ts';
@@ -109,7 +109,7 @@ export async function readMember(file: string): Promise<Buffer> {
   const { store, key, offset, length, sha256 } = await find(file);
   for (let attempt = 1; ; attempt++) {
     const bytes = await store.getRange(key, offset, length);
-    if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes;
+    if (hash('sha256', bytes) === sha256) return bytes;
     if (attempt === 2) {
       throw new SegfleetError('integrity', `${file}: its bytes do not have the checksum of the index; the shard was damaged or replaced`, {
         details: { file },

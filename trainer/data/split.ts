@@ -1,7 +1,7 @@
 /**
  * Which cases are for training, which for validation and which for a final test, and in which order an epoch takes them. Pure functions of ids and seeds.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { SegfleetError } from '../errors.ts';
 import { permutation } from '../random.ts';
@@ -53,7 +53,7 @@ export function splitCases(ids: readonly string[], { share, test = 0, seed }: { 
     validation: named(parts.validation),
     ...(numTest > 0 && { test: named(parts.test) }),
   });
-  return { ...parts, digest: createHash('sha256').update(text).digest('hex') };
+  return { ...parts, digest: hash('sha256', text) };
 }
 
 /** The order in which epoch `epoch` (from 1) takes `length` training cases. */

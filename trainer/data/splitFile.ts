@@ -2,7 +2,7 @@
  * A split that is written down: which cases, or which patches, are for training and which for validation, by which rule and of which
  * data, with a checksum over all of it, so that a file that was edited is not taken for what the rule gave.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
@@ -167,9 +167,7 @@ function signatureOf(split: Omit<SplitFile, 'sha256'>): string {
             .map(([key, inner]) => [key, canonical(inner)]),
         )
       : value;
-  return createHash('sha256')
-    .update(JSON.stringify(canonical(split)))
-    .digest('hex');
+  return hash('sha256', JSON.stringify(canonical(split)));
 }
 
 /** @throws notFound; invalidData: no split file; integrity: one that was changed after it was written */

@@ -15,7 +15,7 @@ export const iouThresholds = twentieths.map(n => n / 20);
  * @param mask [height, width], foreground where not 0
  * @returns [height, width], 0 for background
  */
-export function labelComponents(mask: Uint8Array, { height, width }: Size): Int32Array {
+export function labelComponents(mask: ArrayLike<number>, { height, width }: Size): Int32Array {
   const labels = new Int32Array(mask.length);
   let numLabels = 0;
   for (let first = 0; first < mask.length; first++) {

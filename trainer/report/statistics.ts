@@ -2,6 +2,7 @@
  * Whether one list of scores is higher than another on the same images: an interval of the mean difference, a test, and what to do
  * about many tests. Pure functions of the differences image by image.
  */
+import { percentile } from '../metrics/surface.ts';
 import { generator } from '../random.ts';
 
 export interface Interval {
@@ -26,14 +27,7 @@ export function bootstrapInterval(differences: readonly number[], seed: number):
     means[resample] = sum / length;
   }
   means.sort();
-  return { low: quantile(means, (1 - confidence) / 2), high: quantile(means, (1 + confidence) / 2) };
-}
-
-function quantile(sorted: Float64Array, share: number): number {
-  const at = share * (sorted.length - 1);
-  const below = Math.floor(at);
-  const above = Math.min(below + 1, sorted.length - 1);
-  return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+  return { low: percentile(means, (1 - confidence) / 2), high: percentile(means, (1 + confidence) / 2) };
 }
 
 export interface SignedRankTest {

@@ -2,7 +2,7 @@
  * A folder as a store: a key is the path of a file. Writers of the same file exclude each other by a lock of the kernel, which ends
  * with the process that holds it, so that a killed writer leaves nothing that a later one must clear away.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -90,7 +90,7 @@ export function fileStore(path: string): Store {
   };
 }
 
-const versionOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const versionOf = (bytes: Uint8Array) => hash('sha256', bytes);
 
 /** Runs `work` while no other process, and no other call of this one, holds the lock of the folder. */
 async function locked<T>(folder: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {

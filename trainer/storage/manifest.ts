@@ -6,7 +6,7 @@
  *     manifests/<term>-<step>.json
  *     chunks/<sha256>.safetensors
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { SegfleetError } from '../errors.ts';
 import type { Tensors } from './safetensors.ts';
@@ -53,7 +53,7 @@ export const manifestKey = ({ term, step }: { readonly term: number; readonly st
   `${manifestPrefix}${String(term).padStart(6, '0')}-${String(step).padStart(12, '0')}.json`;
 export const termOf = (key: string): number => Number(/^manifests\/(\d+)-\d+\.json$/.exec(key)?.[1] ?? 0);
 
-export const digestOf = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+export const digestOf = (bytes: Uint8Array | string): string => hash('sha256', bytes);
 
 /** The manifest carries the SHA-256 of the rest of it. */
 export function encodeManifest(described: ManifestContents): Buffer {
