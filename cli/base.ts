@@ -18,6 +18,10 @@ export const setFlag = Flags.string({
   description: 'Overrides a field of the job file, named by its path below `spec`. May be given more than once.',
 });
 
+export const outFlag = Flags.string({ description: 'The run folder. [default: runs/<name of the job>]' });
+export const resumeFlag = Flags.boolean({ description: 'Continue the run in that folder from its newest checkpoint.' });
+export const keysFlag = Flags.string({ description: 'The key file of the run. [default of coordinator: <name of the job>.keys.json]' });
+
 /** Of commands about data sets, as `data.ignore` of a job. */
 export const ignoreFlag = Flags.integer({
   min: 1,
@@ -33,3 +37,15 @@ export const checkpointWhich = Args.string({ description: 'Its step, or its name
 
 /** How this program is called again, for next-command hints: inside a checkout, and under npm, `npx` finds it. */
 export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts') ? 'npx segfleet' : 'segfleet';
+
+/** Aborts with 'preempted' at SIGTERM and 'interrupted' at Ctrl-C; a second signal ends the process at once. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (reason: 'preempted' | 'interrupted') => () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(reason);
+  };
+  process.on('SIGTERM', stop('preempted'));
+  process.on('SIGINT', stop('interrupted'));
+  return controller.signal;
+}

@@ -7,6 +7,7 @@ import CheckpointPrune from './commands/checkpoint/prune.ts';
 import CheckpointShow from './commands/checkpoint/show.ts';
 import CheckpointVerify from './commands/checkpoint/verify.ts';
 import Compare from './commands/compare.ts';
+import Coordinator from './commands/coordinator.ts';
 import DatasetImport from './commands/dataset/import.ts';
 import DatasetShard from './commands/dataset/shard.ts';
 import DatasetShow from './commands/dataset/show.ts';
@@ -25,6 +26,7 @@ import Predict from './commands/predict.ts';
 import Reproduce from './commands/reproduce.ts';
 import Setup from './commands/setup.ts';
 import Train from './commands/train.ts';
+import Worker from './commands/worker.ts';
 
 export const commands = {
   'checkpoint:fetch': CheckpointFetch,
@@ -33,6 +35,7 @@ export const commands = {
   'checkpoint:show': CheckpointShow,
   'checkpoint:verify': CheckpointVerify,
   compare: Compare,
+  coordinator: Coordinator,
   'dataset:import': DatasetImport,
   'dataset:shard': DatasetShard,
   'dataset:show': DatasetShow,
@@ -51,4 +54,5 @@ export const commands = {
   reproduce: Reproduce,
   setup: Setup,
   train: Train,
+  worker: Worker,
 };

@@ -4,10 +4,10 @@
  */
 import { SegfleetError } from './errors.ts';
 import { type CaseScores, evaluationOf, type PartOfRun, readCases } from './evaluateRun.ts';
+import { describeLoss } from './losses/catalogue.ts';
 import { type MetricInfo, type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
-import { describeLoss } from './train.ts';
 
 export interface CompareOptions extends PartOfRun {
   /** Columns of cases.csv that are metrics. */

@@ -2,6 +2,7 @@
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
 import { ignoredLabel } from './data/batch.ts';
+import { cutIntoBatches } from './data/batches.ts';
 import { labelsInside } from './data/fov.ts';
 import type { CaseStore, DecodedCase } from './data/store.ts';
 import { type Counts, countsOfImage, type Metrics, meanMetrics, metricsOf, OverlapState } from './metrics/counts.ts';
@@ -34,44 +35,81 @@ export interface Evaluation {
   readonly roc: readonly RocPoint[];
 }
 
-export interface EvaluateOptions {
+/** What is counted of one image. */
+export interface ImageCounts {
+  /** By class. */
+  readonly counts: readonly Counts[];
+  readonly loss: number;
+}
+
+/** All that scores are made of. Images in their order; histograms may be counted anywhere and merged. */
+export class Tally {
+  readonly images: ImageCounts[] = [];
+  /** By class. */
+  readonly rocs: readonly RocState[];
+
+  constructor(classes: number) {
+    this.rocs = Array.from({ length: classes }, () => new RocState());
+  }
+
+  scores(): Scores {
+    const overlap = this.#overlap();
+    const aucs = this.rocs.map(roc => roc.auc());
+    const auc = { auc: mean(aucs.map(({ auc }) => auc)), halfWidth: mean(aucs.map(({ halfWidth }) => halfWidth)) };
+    return { images: this.images.length, loss: mean(this.images.map(({ loss }) => loss)), ...overlap.metrics(), auc };
+  }
+
+  perClass(): Metrics[] {
+    return this.#overlap().pooled().map(metricsOf);
+  }
+
+  #overlap(): OverlapState {
+    const overlap = new OverlapState();
+    for (const { counts } of this.images) overlap.add(counts);
+    return overlap;
+  }
+}
+
+export interface CountOptions {
+  /** Images, or windows of them, that are predicted at once. */
   readonly batch: number;
   readonly signal?: AbortSignal;
   /** Called with each image and its logits [pixels, classes], in order. */
   readonly onImage?: (source: DecodedCase, logits: Float32Array) => void | Promise<void>;
 }
 
-export async function evaluate(
+/** Predicts the cases of a group and counts them. No batch of windows reaches beyond it, so a group may be computed anywhere. */
+export async function countGroup(
   program: Program,
   store: CaseStore,
-  indices: readonly number[],
-  options: EvaluateOptions,
-): Promise<Evaluation> {
+  group: readonly number[],
+  tally: Tally,
+  { batch, signal, onImage }: CountOptions,
+): Promise<void> {
   const { classes, exclusive } = program.options;
-  const overlap = new OverlapState();
-  const rocs = Array.from({ length: classes }, () => new RocState());
-  const cases: CaseResult[] = [];
-  let lossSum = 0;
-  for await (const { source, logits, loss } of segment(program, store.read(indices), options)) {
-    lossSum += loss;
-    const { id, index } = source;
+  for await (const { source, logits, loss } of segment(program, store.read(group), { batch, signal })) {
     const labels = labelsInside(source);
-    const counts = countsOfImage(logits, labels, classes, exclusive);
-    overlap.add(counts);
-    cases.push({ id, index, metrics: meanMetrics(counts.map(metricsOf)), counts });
-    rocs.forEach((roc, c) => {
+    tally.images.push({ counts: countsOfImage(logits, labels, classes, exclusive), loss });
+    tally.rocs.forEach((roc, c) => {
       const label = exclusive ? c : c + 1;
       const truth = labels.map(value => (value === ignoredLabel ? ignoredLabel : Number(value === label)));
       roc.add(classScores(logits, classes, c, exclusive), truth);
     });
-    await options.onImage?.(source, logits);
+    await onImage?.(source, logits);
   }
-  const aucs = rocs.map(roc => roc.auc());
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const auc = { auc: mean(aucs.map(({ auc }) => auc)), halfWidth: mean(aucs.map(({ halfWidth }) => halfWidth)) };
-  const scores = { images: indices.length, loss: lossSum / indices.length, ...overlap.metrics(), auc };
-  return { scores, perClass: overlap.pooled().map(metricsOf), cases, roc: rocs[0].curve() };
 }
+
+export async function evaluate(program: Program, store: CaseStore, indices: readonly number[], options: CountOptions): Promise<Evaluation> {
+  const tally = new Tally(program.options.classes);
+  for (const group of cutIntoBatches(indices, options.batch)) await countGroup(program, store, group, tally, options);
+  const cases = indices.map((index, i) => {
+    const { counts } = tally.images[i];
+    return { id: store.cases[index].id, index, metrics: meanMetrics(counts.map(metricsOf)), counts };
+  });
+  return { scores: tally.scores(), perClass: tally.perClass(), cases, roc: tally.rocs[0].curve() };
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** The logit of one class against all others: under softmax its own less the logarithm of the sum of the other exponentials. */
 export function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {

@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
+import { predictedAtOnce, storedShapeOf } from './course.ts';
 import { dataPath, findCases } from './data/cases.ts';
 import { labelsInside } from './data/fov.ts';
 import { splitOf } from './data/splitFile.ts';
@@ -20,7 +21,6 @@ import { writeOverlays } from './report/run.ts';
 import { inputSizeOf, type Job } from './spec.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { RunFolder, Selection } from './storage/runFolder.ts';
-import { storedShapeOf } from './train.ts';
 
 export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly run: string;
@@ -80,7 +80,7 @@ export async function evaluateRun(path: string, { select, part, data }: Evaluate
     const { batch } = spec.training;
     const measurements = new Measurements({ classes: spec.data.classes, exclusive: spec.data.exclusive });
     const onImage = (seen: DecodedCase, logits: Float32Array) => measurements.add(logits, labelsInside(seen), seen.size);
-    const evaluation = await evaluate(program, store, indices, { batch, onImage });
+    const evaluation = await evaluate(program, store, indices, { batch: predictedAtOnce(job), onImage });
 
     const out = data ? join(folder.evaluation(select), 'other-data') : evaluationFolder(folder, { select, part: part ?? 'validation' });
     const { height, width } = inputSizeOf(spec.data);

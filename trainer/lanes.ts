@@ -16,16 +16,32 @@ export interface Lane {
   readonly batch: Batch;
 }
 
-/** Contiguous parts, as even as can be, the larger ones first. */
-export function cutIntoLanes({ count, images, labels }: Batch, { height, width, channels }: ImageShape, numLanes: number): Lane[] {
+/** Where the images of a lane begin in a batch of `count`: parts are contiguous and as even as can be, the larger ones first. */
+export const startOfLane = (lane: number, count: number, numLanes: number): number =>
+  Math.floor(count / numLanes) * lane + Math.min(lane, count % numLanes);
+
+/**
+ * The lanes of `range` (default: all) from their images.
+ *
+ * @param batch the images of these lanes alone
+ * @param count images of the whole batch
+ */
+export function cutIntoLanes(
+  batch: Batch,
+  { height, width, channels }: ImageShape,
+  numLanes: number,
+  range: Node = { start: 0, end: numLanes },
+  count: number = batch.count,
+): Lane[] {
   const pixels = height * width;
-  const start = (lane: number) => Math.floor(count / numLanes) * lane + Math.min(lane, count % numLanes);
-  return Array.from({ length: numLanes }, (_, lane) => {
-    const [from, to] = [start(lane), start(lane + 1)];
+  const first = startOfLane(range.start, count, numLanes);
+  return Array.from({ length: range.end - range.start }, (_, index) => {
+    const lane = range.start + index;
+    const [from, to] = [lane, lane + 1].map(at => startOfLane(at, count, numLanes) - first);
     const part = {
       count: to - from,
-      images: images.subarray(from * pixels * channels, to * pixels * channels),
-      labels: labels.subarray(from * pixels, to * pixels),
+      images: batch.images.subarray(from * pixels * channels, to * pixels * channels),
+      labels: batch.labels.subarray(from * pixels, to * pixels),
     };
     return { lane, batch: part };
   });
@@ -61,5 +77,5 @@ export async function stepInLanes(
       return float32(data, parts[0].shape);
     },
   });
-  return program.apply(foldLanes(contributions, addInto), { step, learningRate });
+  return program.apply([foldLanes(contributions, addInto)], { step, learningRate });
 }

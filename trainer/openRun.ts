@@ -3,13 +3,13 @@
  */
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { programOf } from './course.ts';
 import { fromSystemError, SegfleetError } from './errors.ts';
 import { Program } from './program.ts';
 import type { RunRecord } from './runRecord.ts';
 import { type Job, loadJob } from './spec.ts';
 import { RunFolder, type Selection } from './storage/runFolder.ts';
 import { decodeSafetensors, type Tensors } from './storage/safetensors.ts';
-import { programOf } from './train.ts';
 
 export interface StoredRun {
   readonly folder: RunFolder;

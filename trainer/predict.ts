@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import sharp from 'sharp';
+import { storedShapeOf } from './course.ts';
 import { imageExtensions } from './data/cases.ts';
 import { decodeImage, type Size } from './data/decode.ts';
 import type { StoredShape } from './data/store.ts';
@@ -12,7 +13,6 @@ import { openRun } from './openRun.ts';
 import { allFlips, probabilitiesOf } from './probabilities.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Selection } from './storage/runFolder.ts';
-import { storedShapeOf } from './train.ts';
 
 export interface PredictOptions {
   readonly select: Selection;

@@ -191,6 +191,25 @@ export class Program {
   }
 
   /**
+   * Lengths of the parts that a contribution is cut into, so that each is about `length` numbers long: tensors stay whole. The last one
+   * is small: batch statistics, loss and share of the logarithmic branch.
+   */
+  buckets(length: number): number[] {
+    const buckets: number[] = [];
+    let room = 0;
+    for (const { shape } of this.#trainable()) {
+      const size = sizeOf(shape);
+      if (buckets.length === 0 || size > room) {
+        buckets.push(0);
+        room = length;
+      }
+      buckets[buckets.length - 1] += size;
+      room -= size;
+    }
+    return [...buckets, this.#followed().reduce((sum, { size }) => sum + size, 2)];
+  }
+
+  /**
    * What each lane adds to a step: one vector of gradients, batch statistics, loss and share of the logarithmic branch, to be summed over
    * all lanes. Lanes whose sums meet run side by side, others one after the other.
    */
@@ -220,21 +239,22 @@ export class Program {
     return this.#laneStep(0, count).mailbox.dimensions;
   }
 
-  /** Updates all variables from the sum of the contributions of all lanes. */
-  async apply(sum: Float32Array, { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
+  /** Updates all variables from the sum of the contributions of all lanes, whole or in its buckets. */
+  async apply(sum: readonly Float32Array[], { step, learningRate }: { step: number; learningRate: number }): Promise<StepResult> {
     const { gradients, statistics, norm, targets } = this.#updateStep();
-    let at = 0;
+    let [bucket, at] = [0, 0];
     const take = (dimensions: readonly number[]): HostTensor => {
+      if (at === sum[bucket].length) [bucket, at] = [bucket + 1, 0];
       const size = sizeOf(dimensions);
       at += size;
-      return float32(sum.subarray(at - size, at), dimensions);
+      return float32(sum[bucket].subarray(at - size, at), dimensions);
     };
     const feeds: Feeds = [
       ...this.#trainable().map(({ shape }, i) => [gradients[i], take(shape)] as const),
       ...this.#followed().map(({ size }, i) => [statistics[i], take([size])] as const),
       ...this.#requireOptimizer().feeds(step, learningRate),
     ];
-    const [loss, logShare] = sum.subarray(at);
+    const [loss, logShare] = sum.at(-1)!.subarray(-2);
     const [gradientNorm] = await this.#session.run(feeds, [norm], targets);
     return { loss, gradientNorm: Number(gradientNorm.data[0]), ...(this.options.loss.name === 'adaptiveLog' && { logShare }) };
   }

@@ -10,8 +10,11 @@ import type { Scores } from './evaluate.ts';
 import { evaluateRun } from './evaluateRun.ts';
 import { makePaperTables, methodOf, type PaperTable, paperTables, renderCsv, renderMarkdown, type TableName } from './report/paper.ts';
 import { isSameJob, type RunRecord, withPathsFrom } from './runRecord.ts';
+import { checkpointUrl } from './runWriter.ts';
 import { type LoadedJob, loadJob } from './spec.ts';
+import { manifestKeys } from './storage/checkpoints.ts';
 import { writeAtomically } from './storage/files.ts';
+import { openStore } from './storage/openStore.ts';
 import { RunFolder } from './storage/runFolder.ts';
 import type { TrainEvent } from './tracking/events.ts';
 import { train } from './train.ts';
@@ -106,7 +109,8 @@ export async function* reproduce(options: ReproduceOptions): AsyncGenerator<Trai
 
 async function* trainCell(out: string, loaded: LoadedJob, file: string, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const folder = new RunFolder(out);
-  if (folder.isRun && !existsSync(folder.checkpoint)) {
+  const checkpoints = await openStore(checkpointUrl(loaded.job, dirname(file), out));
+  if (folder.isRun && (await manifestKeys(checkpoints)).length === 0) {
     await folder.lock(); // nobody else is at it
     await rm(out, { recursive: true }); // ended before its first checkpoint: nothing is lost
   }

@@ -32,6 +32,11 @@ export interface RunRecord {
   };
   readonly startedAt: string;
   readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
+  /** Where workers shared the steps: from which step on how many there were, and which were lost when and why. */
+  readonly fleet?: {
+    readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
+    readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly why: string }[];
+  };
   readonly steps?: number;
   /** Before the last epoch, as `training.earlyStopping` says. */
   readonly stoppedEarly?: boolean;
@@ -50,21 +55,24 @@ export interface RunRecord {
 /** The job with paths that are right when read from `folder`; absolute ones stay. */
 export function withPathsFrom(job: Job, base: string, folder: string): Job {
   const moved = (path: string) => (isAbsolute(path) ? path : relative(resolve(folder), resolve(base, path)) || '.');
-  const { data } = job.spec;
+  const { data, checkpoint } = job.spec;
   const split = data.split.file === undefined ? data.split : { ...data.split, file: moved(data.split.file) };
-  return { ...job, spec: { ...job.spec, data: { ...data, path: movedDataPath(data.path, base, folder), split } } };
+  return {
+    ...job,
+    spec: {
+      ...job.spec,
+      data: { ...data, path: movedDataPath(data.path, base, folder), split },
+      checkpoint: checkpoint.url === undefined ? checkpoint : { ...checkpoint, url: movedDataPath(checkpoint.url, base, folder) },
+    },
+  };
 }
 
-/**
- * A resumed run must be the same run: only its length may change. (The path of the data may too, if the folder was moved; that the
- * data are the same is told from their digest.)
- */
+/** What of a job decides what comes out. Where things lie and how many workers there are does not; that data are the same is told from their digest. */
+export const trainingOf = ({ spec: { workers, checkpoint, ...spec } }: Job) => ({ ...spec, data: { ...spec.data, path: '' } });
+
+/** A resumed run must be the same run: only its length, its workers and its checkpoints may change. */
 export function refuseOtherJob(before: RunRecord, job: Job): void {
-  const [now, then] = [job, before.job].map(({ spec }) => ({
-    ...spec,
-    data: { ...spec.data, path: '' },
-    training: { ...spec.training, epochs: 0 },
-  }));
+  const [now, then] = [job, before.job].map(trainingOf).map(spec => ({ ...spec, training: { ...spec.training, epochs: 0 } }));
   for (const key of Object.keys(now) as (keyof typeof now)[]) {
     if (JSON.stringify(now[key]) !== JSON.stringify(then[key])) {
       throw new SegfleetError(
@@ -77,8 +85,7 @@ export function refuseOtherJob(before: RunRecord, job: Job): void {
 
 /** Whether two jobs are the same training, wherever their data lie. */
 export function isSameJob(a: Job, b: Job): boolean {
-  const [first, second] = [a, b].map(({ spec }) => JSON.stringify({ ...spec, data: { ...spec.data, path: '' } }));
-  return first === second;
+  return JSON.stringify(trainingOf(a)) === JSON.stringify(trainingOf(b));
 }
 
 /** What of the surroundings is not as it was when the run began, so that the bits may not be either. */

@@ -75,9 +75,9 @@ const trainingSchema = z.strictObject({
     .int()
     .min(1)
     .max(maxLanes)
-    .default(1)
+    .optional()
     .describe(
-      'Parts that a batch is cut into: what workers share. The result depends on it, and not on how many workers there are. 1 is the training of the paper.',
+      'Parts that a batch is cut into: what workers share. The result depends on it, and not on how many workers there are. By default workers.max; 1 is the training of the paper.',
     ),
   optimizer: optimizerSchema.prefault({ name: 'adam' }),
   schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
@@ -108,14 +108,40 @@ export const inputSizeOf = ({ patches, size }: z.infer<typeof dataSchema>): Size
   width: (patches ?? size).width,
 });
 
-const specSchema = z.strictObject({
-  seed: seed.default(1).describe('Of initial weights, order and dropout.'),
-  data: dataSchema,
-  model: modelSchema.prefault({ name: 'unet' }),
-  loss: lossSchema.prefault({ name: 'adaptiveLog' }),
-  deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
-  training: trainingSchema.prefault({}),
+const number = z.int().min(1).max(maxLanes);
+const workersSchema = z.strictObject({
+  replicas: number.default(1).describe('Worker processes that share a step. It does not change the result.'),
+  min: number.default(1).describe('With fewer than these the run waits.'),
+  max: number.optional().describe('The most that there may ever be. By default replicas.'),
 });
+
+const checkpointSchema = z.strictObject({
+  url: z
+    .string()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe('Where checkpoints lie: s3://bucket/prefix or file:folder, relative to the job file. By default a folder of the run.'),
+  last: z.int().min(1).max(1000).default(2).describe('The newest ones that are kept.'),
+  best: z.int().min(0).max(1000).default(1).describe('Of the others, those with the highest validation Jaccard that are kept.'),
+  everySteps: z.int().min(1).optional().describe('Also in the middle of an epoch, every so many steps.'),
+});
+
+const specSchema = z
+  .strictObject({
+    seed: seed.default(1).describe('Of initial weights, order and dropout.'),
+    data: dataSchema,
+    model: modelSchema.prefault({ name: 'unet' }),
+    loss: lossSchema.prefault({ name: 'adaptiveLog' }),
+    deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
+    training: trainingSchema.prefault({}),
+    workers: workersSchema.prefault({}),
+    checkpoint: checkpointSchema.prefault({}),
+  })
+  .transform(({ training, workers, ...rest }) => {
+    const max = workers.max ?? workers.replicas;
+    return { ...rest, training: { ...training, lanes: training.lanes ?? max }, workers: { ...workers, max } };
+  });
 
 /** What each field allows and several together do not, the path below `spec`. */
 function* conflicts({
@@ -124,6 +150,7 @@ function* conflicts({
   loss,
   deepSupervision,
   training,
+  workers,
 }: z.infer<typeof specSchema>): Generator<[path: string[], message: string]> {
   for (const key of ['height', 'width'] as const) {
     const value = inputSizeOf(data)[key];
@@ -137,6 +164,14 @@ function* conflicts({
   if (batch % lanes !== 0) {
     const fitting = Math.ceil(batch / lanes) * lanes;
     yield [['training', 'batch'], `is ${batch}, which is not divisible by training.lanes, ${lanes}; try ${fitting}`];
+  }
+  const { replicas, min, max } = workers;
+  if (replicas > max) yield [['workers', 'replicas'], `is ${replicas}, more than workers.max, ${max}; raise that, or have fewer`];
+  if (min > replicas) yield [['workers', 'min'], `is ${min}, more than workers.replicas, ${replicas}: the run would wait for ever`];
+  if (max > lanes) {
+    const whose = workers.max > workers.replicas ? 'max' : 'replicas';
+    const message = `is ${max}, and training.lanes is ${lanes}: a worker needs a lane at least. More lanes (training.lanes: ${max}) are another training: each has its own dropout and batch statistics`;
+    yield [['workers', whose], message];
   }
   const all = [
     { path: ['loss'], loss },

@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core';
-import { BaseCommand, program, setFlag } from '../base.ts';
+import { BaseCommand, program, setFlag, stopSignal } from '../base.ts';
 
 export default class Demo extends BaseCommand {
   static override summary = 'Train U-Net on real nuclei images with ALL(Dice) and with plain Dice, and compare them.';
@@ -18,7 +18,6 @@ export default class Demo extends BaseCommand {
     const { demo } = await import('../../trainer/demo.ts');
     const { TrainingView } = await import('../render/training.ts');
     const { number, percent, table } = await import('../render/text.ts');
-    const { stopSignal } = await import('./train.ts');
     const view = new TrainingView({ json: this.jsonEnabled(), program });
     const { fileURLToPath } = await import('node:url');
     const job = fileURLToPath(

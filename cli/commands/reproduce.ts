@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../trainer/errors.ts';
-import { BaseCommand, program } from '../base.ts';
-import { stopSignal } from './train.ts';
+import { BaseCommand, program, stopSignal } from '../base.ts';
 
 export default class Reproduce extends BaseCommand {
   static override summary = "Train the jobs of the paper's tables, and fill the tables with what comes out.";

@@ -1,22 +1,24 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, program, setFlag } from '../base.ts';
+import { BaseCommand, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
 
 export default class Train extends BaseCommand {
   static override summary = 'Train a network as a job file says.';
   static override description =
-    `Writes a run folder: run.json (the record), job.yaml (the resolved job), metrics.ndjson, results.csv, weights/{best,last}.safetensors, curves/*.svg, overlays/*.png.
+    `Writes a run folder: run.json (the record), job.yaml (the resolved job), metrics.ndjson, results.csv, checkpoints/, weights/{best,last}.safetensors, curves/*.svg, overlays/*.png.
 
-Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits.`;
+With --workers, processes on this machine share each step; the result is the same, to the bit. Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits, with any number of workers.`;
   static override examples = [
     '<%= config.bin %> train job.yaml',
     '<%= config.bin %> train job.yaml --set loss.name=dice --set training.epochs=10 --out runs/dice',
+    '<%= config.bin %> train job.yaml --workers 4',
     '<%= config.bin %> train job.yaml --resume',
   ];
   static override args = { job: Args.string({ required: true, description: 'The job file (`init` writes one).' }) };
   static override flags = {
     set: setFlag,
-    out: Flags.string({ description: 'The run folder. [default: runs/<name of the job>]' }),
-    resume: Flags.boolean({ description: 'Continue the run in that folder from its checkpoint.' }),
+    out: outFlag,
+    resume: resumeFlag,
+    workers: Flags.integer({ min: 1, description: 'Worker processes that share each step; at most training.lanes.' }),
   };
 
   async run(): Promise<void> {
@@ -26,25 +28,19 @@ Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 
     const { readJob, defaultOut, train } = await import('../../trainer/train.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
-    const out = flags.out ?? defaultOut(loaded.job);
-    const view = new TrainingView({ json: this.jsonEnabled(), program });
-    const signal = stopSignal();
+    const { workers, resume, out = defaultOut(loaded.job) } = flags;
+    const joinWith = (endpoint: string) => `${program} worker ${args.job} --join ${endpoint} --out ${out}`;
+    const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
+    const options = { ...loaded, out, resume, signal: stopSignal() };
+    const start = async () => {
+      if (workers === undefined) return train(options);
+      const { trainWithWorkers } = await import('../../coordinator/local.ts');
+      return trainWithWorkers({ ...options, workers });
+    };
     try {
-      for await (const event of train({ ...loaded, out, resume: flags.resume, signal })) view.show(event);
+      for await (const event of await start()) view.show(event);
     } finally {
       view.close();
     }
   }
-}
-
-/** Aborts with 'preempted' at SIGTERM and 'interrupted' at Ctrl-C; a second signal ends the process at once. */
-export function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  const stop = (reason: 'preempted' | 'interrupted') => () => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort(reason);
-  };
-  process.on('SIGTERM', stop('preempted'));
-  process.on('SIGINT', stop('interrupted'));
-  return controller.signal;
 }

@@ -2,18 +2,23 @@
  * How a training run looks: one JSON line an event, a live block on a terminal, or one plain line an epoch.
  */
 import { createLogUpdate } from 'log-update';
-import type { DoneEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '../../trainer/tracking/events.ts';
+import type { FleetEvent, LeadEvent } from '../../coordinator/lead.ts';
+import type { DoneEvent, EpochEvent, StartEvent, StepEvent } from '../../trainer/tracking/events.ts';
 import { duration, number, percent, progressBar, sparkline } from './text.ts';
 
 export interface TrainingViewOptions {
   readonly json: boolean;
   /** For next-command hints. */
   readonly program: string;
+  /** The command that adds a worker to a run that is led from there. */
+  readonly joinWith?: (endpoint: string) => string;
   readonly stdout?: NodeJS.WriteStream;
 }
 
 /** Step times are uneven (the first of a run, the last of an epoch): the estimate takes the middle of the last ones. */
 const numRecentSteps = 32;
+
+type WorkersEvent = Extract<FleetEvent, { event: 'workers' }>;
 
 export class TrainingView {
   readonly #options: TrainingViewOptions;
@@ -23,6 +28,8 @@ export class TrainingView {
   #epochs: EpochEvent[] = [];
   #losses: number[] = [];
   #secondsPerImage: number[] = [];
+  #step: StepEvent | undefined;
+  #workers: WorkersEvent | undefined;
 
   constructor(options: TrainingViewOptions) {
     this.#options = options;
@@ -31,8 +38,9 @@ export class TrainingView {
     this.#live = isLive ? createLogUpdate(this.#stdout) : undefined;
   }
 
-  show(event: TrainEvent): void {
+  show(event: LeadEvent): void {
     if (this.#options.json) {
+      if (event.event === 'workers' && !this.#isNews(event)) return;
       this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
       return;
     }
@@ -43,7 +51,15 @@ export class TrainingView {
       case 'step':
         this.#losses.push(event.loss);
         this.#secondsPerImage = [...this.#secondsPerImage, event.seconds / event.images].slice(-numRecentSteps);
-        return this.#live?.(this.#block(event));
+        this.#step = event;
+        return this.#draw();
+      case 'listening':
+        return this.#print(`one more worker: ${this.#options.joinWith?.(event.endpoint) ?? event.endpoint}`);
+      case 'workers':
+        this.#workers = event;
+        return this.#draw();
+      case 'lost':
+        return this.#print(`worker ${event.worker} is gone after step ${event.afterStep}: it ${event.why}`);
       case 'epoch':
         this.#epochs.push(event);
         return this.#print(this.#epochLine(event));
@@ -61,6 +77,19 @@ export class TrainingView {
     this.#live?.done();
   }
 
+  /** Of what is said twice a second: whether it is not only a moment later. */
+  #isNews(event: WorkersEvent): boolean {
+    const key = ({ generation, workers }: WorkersEvent) => JSON.stringify([generation, workers.map(({ id, rank }) => [id, rank])]);
+    const before = this.#workers;
+    this.#workers = event;
+    return before === undefined || key(before) !== key(event);
+  }
+
+  #draw(): void {
+    const parts = [...(this.#step ? [this.#block(this.#step)] : []), ...(this.#workers ? [workersBlock(this.#workers, this.#start!)] : [])];
+    if (parts.length > 0) this.#live?.(parts.join('\n'));
+  }
+
   /** A line that stays, above the live block. */
   #print(text: string): void {
     this.#live?.clear();
@@ -73,7 +102,7 @@ export class TrainingView {
     return [
       `${start.name}: ${start.model} (${start.parameters.toLocaleString('en')} parameters), loss ${start.loss}${resumed}`,
       `${start.trainingImages} training${patches} and ${start.validationImages} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps, batch ${start.batch}`,
-      `TensorFlow ${start.tensorflow} (${start.library}) on ${start.devices.join(', ')}, ${start.precision}, ${start.threads} threads`,
+      `TensorFlow ${start.tensorflow} (${start.library}) on ${start.workers === undefined ? start.devices.join(', ') : `${start.workers} workers`}, ${start.precision}, ${start.threads} threads`,
     ].join('\n');
   }
 
@@ -117,4 +146,22 @@ export class TrainingView {
       `  ${program} predict ${folder} IMAGE... --out predictions`,
     ].join('\n');
   }
+}
+
+/** One line a worker, and who keeps the others waiting. */
+function workersBlock({ phase, workers }: WorkersEvent, { batch }: StartEvent): string {
+  const members = workers.filter(({ rank }) => rank !== undefined);
+  const times = members.flatMap(({ seconds }) => (seconds === undefined ? [] : [seconds])).sort((a, b) => a - b);
+  const [fastest, middle] = [times[0], times[Math.floor((times.length - 1) / 2)]];
+  const lanes = members.reduce((sum, worker) => sum + (worker.lanes ?? 0), 0);
+  const lines = [...workers]
+    .sort((a, b) => (a.rank ?? workers.length) - (b.rank ?? workers.length))
+    .map(({ id, rank, state, seconds, silentMs, lanes: own = 0 }) => {
+      const speed =
+        seconds === undefined ? '' : `  ${number((batch * own) / lanes / seconds, 1)} images/s  lag ${duration(seconds - fastest)}`;
+      const slow = seconds !== undefined && times.length > 1 && seconds > 1.5 * middle ? '  slow' : '';
+      return `  ${rank ?? '-'}  ${id}  ${state}${speed}${slow}${silentMs > 1000 ? `  silent for ${duration(silentMs / 1000)}` : ''}`;
+    });
+  const waiting = phase === 'boundary' && members.length === 0 ? ', waiting for more' : '';
+  return [`${workers.length} workers${waiting}`, ...lines].join('\n');
 }

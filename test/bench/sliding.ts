@@ -2,6 +2,7 @@
  * `npm run bench:sliding`: a 999x960 image (the size of CHASE_DB1's) segmented by a sliding window, and what augmentation costs.
  */
 import { parseArgs } from 'node:util';
+import { programOf } from '../../trainer/course.ts';
 import { augmentationSchema, augmentInto } from '../../trainer/data/augment.ts';
 import { cutWindow } from '../../trainer/data/patches.ts';
 import { addWindow, windowsOf } from '../../trainer/data/windows.ts';
@@ -9,7 +10,6 @@ import { describeMachine } from '../../trainer/machine.ts';
 import { Program } from '../../trainer/program.ts';
 import { segment } from '../../trainer/segment.ts';
 import { parseJob } from '../../trainer/spec.ts';
-import { programOf } from '../../trainer/train.ts';
 import { drawPicture } from '../tools/pictures.ts';
 import { median, writeResults } from './results.ts';
 

@@ -5,7 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSafetensors } from '../../trainer/storage/checkpoint.ts';
+import { readSafetensors } from '../../trainer/storage/safetensors.ts';
+import { hasCheckpoint, newestCheckpoint } from '../tools/checkpoints.ts';
 import { eventsOf, segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
@@ -35,7 +36,8 @@ async function weightsAreWhole(run: string): Promise<void> {
         .filter(name => !name.startsWith('.'))
         .map(name => join(weights, name))
     : [];
-  for (const file of [...files, join(run, 'checkpoint.safetensors')]) if (existsSync(file)) await readSafetensors(file);
+  for (const file of files) await readSafetensors(file);
+  if (hasCheckpoint(run)) await newestCheckpoint(run);
 }
 
 beforeAll(async () => {
@@ -91,7 +93,7 @@ describe('killed with SIGKILL', () => {
       },
     });
     expect(signal).toBe('SIGKILL');
-    if (existsSync(join(run, 'checkpoint.safetensors'))) await resumes(run);
+    if (hasCheckpoint(run)) await resumes(run);
     else {
       const refused = await segfleet(['train', job(), '--out', run, '--resume']);
       expect(refused.code).toBe(4);
@@ -102,7 +104,7 @@ describe('killed with SIGKILL', () => {
   test('again and again, a few milliseconds later each time', async () => {
     const run = out('often');
     for (let attempt = 0; ; attempt++) {
-      const arguments_ = ['train', job(), '--out', run, '--json', ...(existsSync(join(run, 'checkpoint.safetensors')) ? ['--resume'] : [])];
+      const arguments_ = ['train', job(), '--out', run, '--json', ...(hasCheckpoint(run) ? ['--resume'] : [])];
       if (!arguments_.includes('--resume')) rmSync(run, { recursive: true, force: true });
       let timer: NodeJS.Timeout | undefined;
       const { signal } = await segfleet(arguments_, {

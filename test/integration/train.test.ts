@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadCheckpoint, saveCheckpoint } from '../../trainer/storage/checkpoint.ts';
+import { hasCheckpoint, newestCheckpoint, writeCheckpoint } from '../tools/checkpoints.ts';
 import { eventsOf, type Finished, segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet, pngOf } from '../tools/pictures.ts';
@@ -28,9 +28,16 @@ const read = (...parts: string[]) => readFileSync(join(run, ...parts), 'utf8');
 describe('a run folder', () => {
   test('holds the record, the job, the events, the table, the weights, the curves and the overlays, and nothing half-written', () => {
     expect(trained).toMatchObject({ code: 0, stderr: '' });
-    const files = readdirSync(run, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
-    expect(files.map(({ parentPath, name }) => join(parentPath, name).slice(run.length + 1)).sort()).toEqual([
-      'checkpoint.safetensors',
+    const files = readdirSync(run, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(run.length + 1));
+    const inChunks = (file: string) => /^checkpoints\/chunks\/[0-9a-f]{64}\.safetensors$/.test(file);
+    expect(files.filter(inChunks).length).toBeGreaterThan(0);
+    expect(files.filter(file => !inChunks(file)).sort()).toEqual([
+      'checkpoints/.lock',
+      'checkpoints/latest.json',
+      'checkpoints/manifests/000001-000000000006.json',
+      'checkpoints/manifests/000001-000000000009.json',
       'curves/jaccard.svg',
       'curves/loss.svg',
       'job.yaml',
@@ -300,9 +307,9 @@ describe('bad requests', () => {
 test('a loss that is no longer a number ends the run before the next step, naming step and images', async () => {
   const out = at('diverging');
   await segfleet(['train', at('job.yaml'), '--out', out, '--set', 'training.epochs=1']);
-  const { state, position } = await loadCheckpoint(join(out, 'checkpoint.safetensors'));
+  const { state, position } = await newestCheckpoint(out);
   (state.get('head/bias')!.data as Float32Array)[0] = Number.NaN;
-  await saveCheckpoint(join(out, 'checkpoint.safetensors'), state, position);
+  await writeCheckpoint(out, 'small', state, position);
   const before = readFileSync(join(out, 'weights', 'best.safetensors'));
   const { code, sentence } = await refusal(['train', at('job.yaml'), '--out', out, '--resume']);
   expect(code).toBe(8);
@@ -325,7 +332,7 @@ test('a disk that is full ends the run with what is on it whole, and the run goe
   expect(existsSync(copy)).toBe(true);
   const leftovers = readdirSync(copy, { recursive: true }).filter(name => String(name).includes('.partial'));
   expect(leftovers).toEqual([]);
-  if (existsSync(join(copy, 'checkpoint.safetensors'))) {
+  if (hasCheckpoint(copy)) {
     const resumed = await segfleet(['train', at('job.yaml'), '--out', copy, '--resume']);
     expect(resumed.code).toBe(0);
     expect(JSON.parse(readFileSync(join(copy, 'run.json'), 'utf8')).weights.digest).toBe(JSON.parse(read('run.json')).weights.digest);

@@ -181,7 +181,7 @@ describe('whoever computes them', () => {
         }),
       );
       const sum = foldLanes(contributions, (a, b) => addInto(a.slice(), b));
-      for (const program of programs) await program.apply(sum, { ...at, step });
+      for (const program of programs) await program.apply([sum], { ...at, step });
     }
     const digests = await Promise.all(programs.map(async program => digestOf(await program.state())));
     expect(new Set(digests).size).toBe(1);
@@ -255,7 +255,7 @@ test('the sum is applied to the same bits by who has computed no lane', async ()
   const [worker, newcomer] = [await create(full), await create(full)];
   const meet = async (parts: readonly HostTensor[]) => parts[0];
   const [sum] = await worker.contribute(cutIntoLanes(data[0], full.image, 1), { ticket: { generation: 1, step: 1 }, images: 4, meet });
-  const results = [await worker.apply(sum, at), await newcomer.apply(sum, at)];
+  const results = [await worker.apply([sum], at), await newcomer.apply([sum], at)];
   expect(results[1]).toEqual(results[0]);
   expect(digestOf(await newcomer.state())).toBe(digestOf(await worker.state()));
 });

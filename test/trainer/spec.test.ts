@@ -55,7 +55,19 @@ describe('a job file', () => {
         schedule: { name: 'constant' },
         precision: 'float32',
       },
+      workers: { replicas: 1, min: 1, max: 1 },
+      checkpoint: { last: 2, best: 1 },
     });
+  });
+
+  test.each([
+    [[], 1, 1],
+    [['workers.replicas=4'], 4, 4],
+    [['workers={replicas: 2, max: 8}'], 8, 8],
+    [['workers={replicas: 2, max: 4}', 'training.lanes=16'], 16, 4],
+  ])('with %j has %i lanes, and at most %i workers', (settings, lanes, max) => {
+    const { training, workers } = parseJob(head, 'job.yaml', settings).job.spec;
+    expect([training.lanes, workers.max]).toEqual([lanes, max]);
   });
 
   test('is the same after it was written out and read again', () => {
@@ -98,6 +110,21 @@ describe('a job file', () => {
       'a batch that the lanes do not divide',
       '  training: {batch: 6, lanes: 4}\n',
       'job.yaml, line 7, column 14: training.batch is 6, which is not divisible by training.lanes, 4; try 8',
+    ],
+    [
+      'more workers than lanes',
+      '  training: {lanes: 2}\n  workers: {replicas: 4}\n',
+      'job.yaml, line 8, column 13: workers.replicas is 4, and training.lanes is 2: a worker needs a lane at least. More lanes (training.lanes: 4) are another training: each has its own dropout and batch statistics',
+    ],
+    [
+      'more workers than there may be',
+      '  workers: {replicas: 4, max: 2}\n',
+      'job.yaml, line 7, column 13: workers.replicas is 4, more than workers.max, 2; raise that, or have fewer',
+    ],
+    [
+      'a run that waits for ever',
+      '  workers: {replicas: 2, min: 3}\n',
+      'job.yaml, line 7, column 26: workers.min is 3, more than workers.replicas, 2: the run would wait for ever',
     ],
     [
       'a loss that sorts the pixels of a batch in several lanes',

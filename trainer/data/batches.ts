@@ -13,9 +13,9 @@ export function cutIntoBatches(order: readonly number[], size: number): number[]
 
 /** @param read makes the batch of some samples */
 export async function* readBatches(
-  batches: readonly number[][],
-  read: (samples: number[]) => Promise<Batch>,
-): AsyncGenerator<{ samples: number[]; batch: Batch }> {
+  batches: readonly (readonly number[])[],
+  read: (samples: readonly number[]) => Promise<Batch>,
+): AsyncGenerator<{ samples: readonly number[]; batch: Batch }> {
   const reading: Promise<Batch>[] = [];
   let next = 0;
   for (const samples of batches) {

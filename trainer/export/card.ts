@@ -5,9 +5,9 @@
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import type { CaseScores, RunEvaluation } from '../evaluateRun.ts';
+import { describeLoss } from '../losses/catalogue.ts';
 import { aggregations, metricCatalogue } from '../metrics/catalogue.ts';
 import type { StoredRun } from '../openRun.ts';
-import { describeLoss } from '../train.ts';
 import { type ModelDescription, specToShow } from './description.ts';
 import { inputName, outputName } from './onnx.ts';
 

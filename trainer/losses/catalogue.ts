@@ -178,3 +178,5 @@ export const losses: Record<LossName, Definition> = {
 
 /** The loss with all its defaults, from no more than a name. */
 export const defaultLoss = (name: LossName): LossSpec => lossSchema.parse({ name });
+
+export const describeLoss = (loss: LossSpec): string => (loss.name === 'adaptiveLog' ? `adaptiveLog(${loss.of.name})` : loss.name);

@@ -6,7 +6,7 @@
 import { ignoredLabel } from '../data/batch.ts';
 
 /** Bins are the upper 16 bits of a float32: relative width 2^-8 everywhere, so saturated logits stay apart. */
-const numBins = 2 ** 16;
+export const numBins = 2 ** 16;
 
 export interface Auc {
   /** Share of pairs (foreground, background) that are ranked right; ties count half. NaN where a kind of pixel is missing. */
@@ -22,24 +22,24 @@ export interface RocPoint {
 
 export class RocState {
   /** Counts of background (0) and foreground (1) pixels, lowest logits first. */
-  readonly #histograms: readonly [Float64Array, Float64Array] = [new Float64Array(numBins), new Float64Array(numBins)];
+  readonly histograms: readonly [Float64Array, Float64Array] = [new Float64Array(numBins), new Float64Array(numBins)];
 
   /** @param logits one a pixel  @param foreground 0 or 1 a pixel, or `ignoredLabel` where it does not count */
   add(logits: Float32Array, foreground: ArrayLike<number>): void {
     const bits = new Int32Array(logits.buffer, logits.byteOffset, logits.length);
     for (let i = 0; i < bits.length; i++) {
-      if (foreground[i] !== ignoredLabel) this.#histograms[foreground[i] ? 1 : 0][binOf(bits[i])]++;
+      if (foreground[i] !== ignoredLabel) this.histograms[foreground[i] ? 1 : 0][binOf(bits[i])]++;
     }
   }
 
   merge(other: RocState): void {
-    this.#histograms.forEach((histogram, kind) => {
-      for (let bin = 0; bin < numBins; bin++) histogram[bin] += other.#histograms[kind][bin];
+    this.histograms.forEach((histogram, kind) => {
+      for (let bin = 0; bin < numBins; bin++) histogram[bin] += other.histograms[kind][bin];
     });
   }
 
   auc(): Auc {
-    const [background, foreground] = this.#histograms;
+    const [background, foreground] = this.histograms;
     let below = 0;
     let ranked = 0;
     let tied = 0;
@@ -54,7 +54,7 @@ export class RocState {
 
   /** From (0, 0) to (1, 1), one point a bin that is not empty. */
   curve(): RocPoint[] {
-    const [background, foreground] = this.#histograms;
+    const [background, foreground] = this.histograms;
     const [negatives, positives] = [total(background), total(foreground)];
     if (negatives === 0 || positives === 0) return [];
     const points: RocPoint[] = [{ falsePositiveRate: 0, truePositiveRate: 0 }];

@@ -81,6 +81,10 @@ export class Checkpoints {
     }
   }
 
+  get term(): number {
+    return this.#term;
+  }
+
   /**
    * Writes a checkpoint; one at a time. When this returns it was read back, and older ones that are not kept are gone.
    *

@@ -31,9 +31,9 @@ export class RunFolder {
   get results(): string {
     return join(this.path, 'results.csv');
   }
-  /** All that the next step depends on; `--resume` begins here. */
-  get checkpoint(): string {
-    return join(this.path, 'checkpoint.safetensors');
+  /** All that the next step depends on, unless the job names another place; `--resume` begins here. */
+  get checkpoints(): string {
+    return join(this.path, 'checkpoints');
   }
   get curves(): string {
     return join(this.path, 'curves');
@@ -50,7 +50,7 @@ export class RunFolder {
 
   /** True where a run was begun here, even one that was killed before its first checkpoint. */
   get isRun(): boolean {
-    return existsSync(this.record) || existsSync(this.checkpoint);
+    return existsSync(this.record);
   }
 
   /** Makes the folder for a new run. @throws conflict where something is there already */

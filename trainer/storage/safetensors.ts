@@ -4,8 +4,9 @@
  * the values alone.
  */
 
+import { readFile } from 'node:fs/promises';
 import type { HostTensor } from '../engine/tensor.ts';
-import { SegfleetError } from '../errors.ts';
+import { fromSystemError, SegfleetError } from '../errors.ts';
 
 export type Tensors = ReadonlyMap<string, HostTensor>;
 
@@ -89,4 +90,15 @@ export function decodeSafetensors(
   }
   if (expected !== data.length) throw broken('there are bytes behind the last tensor, or bytes are missing');
   return { tensors, metadata: metadata as Record<string, string> };
+}
+
+/** @throws notFound, integrity */
+export async function readSafetensors(file: string): Promise<{ tensors: Tensors; metadata: Record<string, string> }> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    throw fromSystemError(error, file);
+  }
+  return decodeSafetensors(bytes, file);
 }

@@ -4,7 +4,9 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { fromSystemError } from '../errors.ts';
 import type { Scores } from '../evaluate.ts';
-import type { Position } from '../storage/checkpoint.ts';
+import type { LossSpec } from '../losses/catalogue.ts';
+import type { Position } from '../position.ts';
+import type { StepResult } from '../program.ts';
 import { writeAtomically } from '../storage/files.ts';
 
 export interface StartEvent {
@@ -25,7 +27,10 @@ export interface StartEvent {
   readonly threads: number;
   readonly tensorflow: string;
   readonly library: string;
+  /** Of this process; where there are workers they have their own. */
   readonly devices: readonly string[];
+  /** How many share a step, where it is shared. */
+  readonly workers?: number;
   /** Steps that were done before, where the run is resumed. */
   readonly resumedAtStep?: number;
 }
@@ -83,8 +88,51 @@ export interface DoneEvent {
 
 export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | DoneEvent;
 
-/** The lines of an earlier part of the run that happened before `position`. */
-function eventsBefore(file: string, position: Position): TrainEvent[] {
+/** @param position after the step */
+export function stepEvent(
+  { step, epoch }: Position,
+  { loss, gradientNorm, logShare }: StepResult,
+  { learningRate, images, seconds, waitSeconds }: Pick<StepEvent, 'learningRate' | 'images' | 'seconds' | 'waitSeconds'>,
+): StepEvent {
+  const share = logShare !== undefined && { logShare };
+  return { event: 'step', step, epoch, loss, gradientNorm, learningRate, ...share, images, seconds, waitSeconds };
+}
+
+/**
+ * @param position after the last step of the epoch
+ * @param steps those of the epoch that this process saw: all, unless the run was resumed in the middle of one
+ */
+export function epochEvent(
+  { epoch, step, lossSum, images, logShareSum }: Position,
+  steps: readonly StepEvent[],
+  {
+    loss,
+    stepsPerEpoch,
+    epochStarted,
+    ...rest
+  }: Pick<EpochEvent, 'validation' | 'isBest' | 'learningRate'> & {
+    readonly loss: LossSpec;
+    readonly stepsPerEpoch: number;
+    readonly epochStarted: number;
+  },
+): EpochEvent {
+  const sum = (value: (step: StepEvent) => number) => steps.reduce((total, step) => total + value(step), 0);
+  const seconds = sum(step => step.seconds);
+  return {
+    event: 'epoch',
+    epoch,
+    step,
+    loss: lossSum / images,
+    ...(loss.name === 'adaptiveLog' && { logShare: logShareSum / stepsPerEpoch }),
+    ...rest,
+    seconds: (performance.now() - epochStarted) / 1000,
+    imagesPerSecond: seconds > 0 ? sum(step => step.images) / seconds : 0,
+    waitShare: seconds > 0 ? sum(step => step.waitSeconds) / seconds : 0,
+  };
+}
+
+/** The lines of an earlier part of the run that happened before `position`, by default all. */
+function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_INFINITY, epoch: Number.POSITIVE_INFINITY }): TrainEvent[] {
   if (!existsSync(file)) return [];
   const events: TrainEvent[] = [];
   for (const line of readFileSync(file, 'utf8').split('\n')) {
@@ -103,6 +151,8 @@ function eventsBefore(file: string, position: Position): TrainEvent[] {
   return events;
 }
 
+type Place = Pick<Position, 'step' | 'epoch'>;
+
 export class EventLog {
   readonly epochs: EpochEvent[];
   readonly #file: string;
@@ -114,8 +164,8 @@ export class EventLog {
     this.#descriptor = openSync(file, 'a');
   }
 
-  /** Opens the log at `position`: what was written beyond it, by a part of the run that is done again, is dropped. */
-  static async open(file: string, position: Position): Promise<EventLog> {
+  /** Opens the log at `position`, by default at its end: what was written beyond, by a part of the run that is done again, is dropped. */
+  static async open(file: string, position?: Place): Promise<EventLog> {
     const events = eventsBefore(file, position);
     await writeAtomically(file, events.map(event => `${JSON.stringify(event)}\n`).join(''));
     return new EventLog(

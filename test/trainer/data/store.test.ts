@@ -91,7 +91,11 @@ describe('a store of cases', () => {
 test('batches come in order, whole and short ones alike', async () => {
   const counts: number[] = [];
   const seen: number[] = [];
-  const read = async (samples: number[]) => ({ count: samples.length, images: Uint8Array.from(samples), labels: new Uint8Array() });
+  const read = async (samples: readonly number[]) => ({
+    count: samples.length,
+    images: Uint8Array.from(samples),
+    labels: new Uint8Array(),
+  });
   for await (const { samples, batch } of readBatches(cutIntoBatches([5, 0, 3, 1, 4], 2), read)) {
     seen.push(...samples);
     counts.push(batch.count);

@@ -1,0 +1,38 @@
+/**
+ * What must be the same on all workers of a run for their weights to be: each as text that is compared, and shown where it differs.
+ */
+import { hash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Course } from '../trainer/course.ts';
+import { sourceDigest } from '../trainer/data/sourceDigest.ts';
+import { loadTensorFlow } from '../trainer/engine/native.ts';
+import { describeMachine, version } from '../trainer/machine.ts';
+import { trainingOf } from '../trainer/runRecord.ts';
+import type { Digests } from './messages.ts';
+
+export async function digestsOf({ job, cases, split, options }: Course): Promise<Digests> {
+  const training = trainingOf(job);
+  const { file: _, ...splitSpec } = training.data.split;
+  const asked = { ...training, data: { ...training.data, split: { ...splitSpec, digest: split.digest } } };
+  const { instructions, nvidiaDevice } = describeMachine();
+  const processor = nvidiaDevice ? 'GPU' : instructions.join('+') || 'x64';
+  return {
+    job: hash('sha256', JSON.stringify(asked)),
+    code: `${version} ${codeDigest()}`,
+    data: await sourceDigest(cases),
+    library: `TensorFlow ${loadTensorFlow().version}, ${processor}, ${options.dtype}, ${options.threads} threads`,
+  };
+}
+
+/** Over all files that a step may run through. */
+function codeDigest(): string {
+  const root = new URL('..', import.meta.url).pathname;
+  const files = ['trainer', 'coordinator'].flatMap(folder =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && /\.[jt]s$/.test(entry.name))
+      .map(({ parentPath, name }) => join(parentPath, name)),
+  );
+  const digests = files.sort().map(file => `${file.slice(root.length)} ${hash('sha256', readFileSync(file))}\n`);
+  return hash('sha256', digests.join(''));
+}

@@ -1,0 +1,95 @@
+/**
+ * One worker of a run, from a job file to its end: opens the data, takes up the newest checkpoint and follows the coordinator.
+ */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { Course } from '../trainer/course.ts';
+import { SegfleetError } from '../trainer/errors.ts';
+import { checkpointUrl } from '../trainer/runWriter.ts';
+import type { LoadedJob } from '../trainer/spec.ts';
+import { openStore } from '../trainer/storage/openStore.ts';
+import { Control } from './control.ts';
+import { digestsOf } from './digests.ts';
+import type { RunKeys } from './exchange/keys.ts';
+import type { EndCode } from './messages.ts';
+import { TrainTask } from './trainTask.ts';
+import { runWorker } from './worker.ts';
+
+export interface JoinOptions extends Pick<LoadedJob, 'job'> {
+  /** Folder that paths in the job are relative to. */
+  readonly base: string;
+  /** The run folder: checkpoints lie there where the job does not say otherwise. */
+  readonly out: string;
+  /** Where the coordinator listens. */
+  readonly coordinator: string;
+  readonly keys?: RunKeys;
+  /** Unlike that of any other worker of the run. */
+  readonly id: string;
+  /** How often this worker was started before. */
+  readonly incarnation?: number;
+  /** Address of this machine at which the other workers reach it. By default that of the way to the coordinator. */
+  readonly host?: string;
+  /** Aborted: leaves at the next boundary. */
+  readonly signal?: AbortSignal;
+}
+
+export const defaultId = (): string => `${hostname().replace(/[^\w.-]/g, '-')}-${process.pid}`.slice(-63);
+
+/** @returns how the run ended; `left`: this worker went before. @throws what went wrong here alone */
+export async function join(options: JoinOptions): Promise<{ code: EndCode; sentence: string }> {
+  const { job, base, out, coordinator, keys, id, incarnation, signal } = options;
+  const run = job.metadata.name;
+  const at = await addressesOf(options);
+  const course = await Course.open(job, base);
+  const digests = await digestsOf(course);
+  const store = await openStore(checkpointUrl(job, base, out));
+  const task = await TrainTask.create({ run, course, store, mesh: generation => ({ listen: at.mesh(generation), keys: keys?.worker }) });
+  const control = new Control({ run, id, coordinator, keys, incarnation, digests, capacity: job.spec.training.lanes });
+  const leave = () => control.leave();
+  signal?.addEventListener('abort', leave);
+  if (signal?.aborted) leave();
+  try {
+    return await runWorker({ control, task, link: { run, keys }, offerAt: at.state });
+  } finally {
+    signal?.removeEventListener('abort', leave);
+  }
+}
+
+/** Where this worker listens for the others. @throws usage */
+async function addressesOf({ coordinator, id, host, keys }: JoinOptions) {
+  if (coordinator.startsWith('ipc://')) {
+    const folder = dirname(coordinator.slice('ipc://'.length));
+    const own = `${folder}/${id}.${process.pid}`;
+    // Memory that is shared lies in memory.
+    const scheme = folder.startsWith('/dev/shm/') ? 'shm' : 'ipc';
+    return {
+      mesh: (generation: number) => `${scheme}://${own}.${generation}`,
+      state: (count: number) => `ipc://${own}.state.${count}`,
+    };
+  }
+  if (!/^tcp:\/\/[^:/]+:\d+$/.test(coordinator) && !/^tcp:\/\/\[[^\]]+\]:\d+$/.test(coordinator)) {
+    throw new SegfleetError('usage', `--join ${coordinator}: tcp://host:port or ipc:///folder/name is expected`);
+  }
+  if (!keys) throw new SegfleetError('usage', `${coordinator} needs the key file of the run; name it with --keys`);
+  const own = host ?? (await ownAddress(new URL(coordinator)));
+  const anyPort = `tcp://${own.includes(':') ? `[${own}]` : own}:*`;
+  return { mesh: () => anyPort, state: () => anyPort };
+}
+
+/** The address of this machine on the way to another; nothing is sent. */
+async function ownAddress({ hostname: host, port }: URL): Promise<string> {
+  const socket = createSocket(host.startsWith('[') ? 'udp6' : 'udp4');
+  try {
+    socket.connect(Number(port), host.replace(/^\[|\]$/g, ''));
+    await once(socket, 'connect');
+    return socket.address().address;
+  } catch (cause) {
+    throw new SegfleetError('unavailable', `${host} cannot be found; check the name, or give this machine's own address with --host`, {
+      cause,
+    });
+  } finally {
+    socket.close();
+  }
+}

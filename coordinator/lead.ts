@@ -1,0 +1,222 @@
+/**
+ * Leads a run whose steps are shared: workers come and go, and this process, which computes nothing itself, writes the same run folder
+ * as `trainer/train.ts`. A process that takes a run over goes on from what the workers hold and what is stored.
+ */
+import { Course } from '../trainer/course.ts';
+import { SegfleetError } from '../trainer/errors.ts';
+import { afterEpoch, isBest, type Position, startOfRun } from '../trainer/position.ts';
+import { Program } from '../trainer/program.ts';
+import type { RunRecord } from '../trainer/runRecord.ts';
+import { claimFolder, type RunOptions, RunWriter } from '../trainer/runWriter.ts';
+import { readState } from '../trainer/storage/checkpoints.ts';
+import type { RunFolder } from '../trainer/storage/runFolder.ts';
+import { epochEvent, type StepEvent, type TrainEvent } from '../trainer/tracking/events.ts';
+import { digestsOf } from './digests.ts';
+import type { RunKeys } from './exchange/keys.ts';
+import { type Report, readReport, readShare } from './reports.ts';
+import { defaultTiming, type RoundOptions } from './round.ts';
+import { placeOfRound, roundOf } from './rounds.ts';
+import { Coordinator } from './server.ts';
+import type { CoordinatorEvent, Status } from './serverMessages.ts';
+
+export interface LeadOptions extends RunOptions {
+  /** As for a coordinator: `tcp://10.1.2.3:5555`, or `ipc:///folder/name` in a folder of this user alone. */
+  readonly listen: string;
+  readonly keys?: RunKeys;
+  /** Aborted with 'preempted' or 'interrupted': a checkpoint at the next boundary, then the error of that name. */
+  readonly signal?: AbortSignal;
+  /** Aborted with an error: there will be no more workers, and the run ends with it. */
+  readonly forsaken?: AbortSignal;
+  readonly timing?: Partial<RoundOptions['timing']>;
+}
+
+/** Not in the log of the run: they are of this moment. */
+export type FleetEvent =
+  /** Workers can join there. */
+  | { readonly event: 'listening'; readonly endpoint: string }
+  | ({ readonly event: 'workers' } & Status)
+  | { readonly event: 'lost'; readonly worker: string; readonly why: string; readonly afterStep: number };
+
+export type LeadEvent = TrainEvent | FleetEvent;
+
+/** How often losses may break one and the same step. */
+const attempts = 5;
+
+/** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
+export async function* lead(options: LeadOptions): AsyncGenerator<LeadEvent, RunRecord> {
+  const { folder, release } = await claimFolder(options);
+  try {
+    return yield* run(options, folder);
+  } finally {
+    await release();
+  }
+}
+
+async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<LeadEvent, RunRecord> {
+  const { job, base, signal, forsaken, listen, keys, timing } = options;
+  const { workers, training } = job.spec;
+  const course = await Course.open(job, base);
+  const writer = await RunWriter.open(folder, course, options, { canBeginAgain: true });
+  let coordinator: Coordinator | undefined;
+  const stop = () => coordinator?.stop(signal!.reason === 'preempted' ? 'preempted' : 'interrupted');
+  try {
+    yield await writer.begin({ devices: [], workers: workers.replicas });
+    const digests = await digestsOf(course);
+    await writer.knowData(digests.data);
+    const { restored, term } = writer;
+    coordinator = await Coordinator.start({
+      run: job.metadata.name,
+      listen,
+      keys,
+      round: {
+        ...{ term, digests, attempts, lanes: training.lanes },
+        workers: { min: workers.min, expected: workers.replicas },
+        timing: { ...defaultTiming, ...timing },
+        savedStep: restored ? roundOf(course, restored.position, 0) : 0,
+      },
+    });
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted) stop();
+    forsaken?.addEventListener('abort', () => void coordinator!.close());
+    yield { event: 'listening', endpoint: coordinator.endpoint };
+
+    const book = new Book(course, writer, restored?.position);
+    let end: Extract<CoordinatorEvent, { do: 'end' }> | undefined;
+    for await (const event of coordinator.events) {
+      if (event.do === 'end') end = event;
+      else yield* book.take(event, coordinator);
+    }
+    forsaken?.throwIfAborted();
+    if (end?.code === 'ok') {
+      const { optimizer, ...forPrediction } = course.options;
+      const program = await Program.create(forPrediction);
+      try {
+        yield await writer.finish(program, book.saved);
+      } finally {
+        await program.close();
+      }
+      return writer.record;
+    }
+    throw failure(end, book.saved);
+  } catch (error) {
+    await writer.fail(error);
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await coordinator?.close();
+    writer.close();
+  }
+}
+
+function failure(end: Extract<CoordinatorEvent, { do: 'end' }> | undefined, { step }: Position): SegfleetError {
+  if (!end) return new SegfleetError('bug', 'the coordinator ended without a word');
+  const { code, sentence, images } = end;
+  if (code === 'ok' || code === 'left') return new SegfleetError('bug', sentence);
+  if (code === 'preempted' || code === 'interrupted') {
+    return new SegfleetError(code, `${code} after step ${step}; the checkpoint is written, continue with --resume`, { details: { step } });
+  }
+  return new SegfleetError(code, sentence, { details: images.length > 0 ? { images } : {} });
+}
+
+/** What is known of the run, from what the coordinator says; writes it down. */
+class Book {
+  /** Of the last checkpoint. */
+  saved: Position;
+  readonly #course: Course;
+  readonly #writer: RunWriter;
+  /** Validation Jaccard of the epochs that are done. */
+  #scores: readonly number[];
+  #steps: StepEvent[] = [];
+  #lastStep = 0;
+  #epochStarted = performance.now();
+  #members = 0;
+
+  constructor(course: Course, writer: RunWriter, restored: Position = startOfRun) {
+    this.#course = course;
+    this.#writer = writer;
+    this.saved = restored;
+    this.#scores = restored.scores;
+  }
+
+  async *take(event: Exclude<CoordinatorEvent, { do: 'end' }>, coordinator: Coordinator): AsyncGenerator<LeadEvent> {
+    switch (event.do) {
+      case 'status':
+        return yield { event: 'workers', ...event.status };
+      case 'position': {
+        const place = placeOfRound(this.#course, event.step);
+        await this.#writer.rewind(place);
+        this.#lastStep = place.step;
+        this.#scores = this.#scores.slice(0, place.epoch - 1);
+        this.#steps = [];
+        return;
+      }
+      case 'committed':
+        if (event.members.length === this.#members) return;
+        this.#members = event.members.length;
+        return this.#record({ size: { fromStep: placeOfRound(this.#course, event.step).step, workers: this.#members } });
+      case 'applied':
+        return yield* this.#applied(readReport(event.report));
+      case 'checkpointed': {
+        const shares = event.shares.map(readShare);
+        const { position } = shares[0];
+        const chunks = shares.flatMap(share => share.chunks);
+        this.saved = { ...position, scores: this.#scores.slice(0, position.epoch - 1) };
+        const { step, epoch, stepOfEpoch } = this.saved;
+        const isEpoch = stepOfEpoch === 0 && step > 0;
+        if (isEpoch) await this.#writer.writeWeights(await readState(this.#writer.store, { chunks }), this.saved);
+        await this.#writer.checkpoint(this.saved, { chunks });
+        coordinator.durable(event.step);
+        return yield this.#writer.say({ event: 'checkpoint', step, epoch: isEpoch ? epoch - 1 : epoch });
+      }
+      case 'lost': {
+        const lost = { worker: event.id, afterStep: this.#lastStep, why: event.why };
+        await this.#record({ lost });
+        return yield { event: 'lost', ...lost };
+      }
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** Every worker reports every step; the first report of each is taken. */
+  async *#applied(report: Report): AsyncGenerator<LeadEvent> {
+    switch (report.event) {
+      case 'step':
+        if (report.step <= this.#lastStep) return;
+        this.#lastStep = report.step;
+        this.#steps.push(report);
+        return yield this.#writer.say(report);
+      case 'validated': {
+        const { position, validation } = report;
+        if (position.epoch !== this.#scores.length + 1) return;
+        const before = { ...position, scores: this.#scores };
+        const ended = afterEpoch(before, validation.pooled.jaccard);
+        this.#scores = ended.scores;
+        yield this.#writer.say(
+          epochEvent(before, this.#steps, {
+            loss: this.#course.job.spec.loss,
+            stepsPerEpoch: this.#course.stepsPerEpoch,
+            validation,
+            isBest: isBest(ended),
+            learningRate: this.#course.learningRateAt(position.step - 1, before),
+            epochStarted: this.#epochStarted,
+          }),
+        );
+        this.#epochStarted = performance.now();
+        this.#steps = [];
+        return this.#writer.writeResults();
+      }
+      case 'validating':
+        return;
+      default:
+        report satisfies never;
+    }
+  }
+
+  #record({ size, lost }: { size?: Fleet['sizes'][number]; lost?: Fleet['lost'][number] }): Promise<void> {
+    const { sizes, lost: before }: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
+    return this.#writer.update({ fleet: { sizes: size ? [...sizes, size] : sizes, lost: lost ? [...before, lost] : before } });
+  }
+}
+
+type Fleet = NonNullable<RunRecord['fleet']>;

@@ -1,0 +1,301 @@
+/**
+ * What a run leaves behind while it goes on and when it ends: its folder, record, events, weights and checkpoints. Whoever leads the
+ * steps, one process or a coordinator, writes through this, so that the folder is the same.
+ */
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type Course, predictedAtOnce } from './course.ts';
+import { dataPath } from './data/cases.ts';
+import { loadTensorFlow } from './engine/native.ts';
+import { SegfleetError } from './errors.ts';
+import { evaluate } from './evaluate.ts';
+import { describeLoss } from './losses/catalogue.ts';
+import { describeMachine, versions } from './machine.ts';
+import { countParameters, declareParameters } from './models/layers.ts';
+import { bestEpoch, isBest, type Position, startOfRun } from './position.ts';
+import type { Program, State } from './program.ts';
+import { writeResults, writeRunReport } from './report/run.ts';
+import { differences, type RunRecord, refuseOtherJob, withPathsFrom } from './runRecord.ts';
+import { type Job, type LoadedJob, renderJob } from './spec.ts';
+import { Checkpoints, manifestKeys, restore } from './storage/checkpoints.ts';
+import { writeAtomically } from './storage/files.ts';
+import type { Chunk } from './storage/manifest.ts';
+import { openStore } from './storage/openStore.ts';
+import { RunFolder } from './storage/runFolder.ts';
+import { encodeSafetensors, readSafetensors } from './storage/safetensors.ts';
+import type { Store } from './storage/store.ts';
+import { EventLog, type StartEvent, type TrainEvent } from './tracking/events.ts';
+
+export interface RunOptions extends LoadedJob {
+  /** Folder that paths in the job are relative to. */
+  readonly base: string;
+  /** The run folder. */
+  readonly out: string;
+  readonly resume?: boolean;
+  readonly now?: () => Date;
+}
+
+/** The folder of a new run, or of the one to resume, held until released. @throws conflict, notFound */
+export async function claimFolder({ out, resume }: RunOptions): Promise<{ folder: RunFolder; release: () => Promise<void> }> {
+  const folder = new RunFolder(out);
+  if (!resume) await folder.create();
+  else if (!folder.isRun) {
+    throw new SegfleetError(
+      'notFound',
+      `there is no run to resume in ${folder.path}; start it without --resume, or name its folder with --out`,
+    );
+  }
+  return { folder, release: await folder.lock() };
+}
+
+/** Where the checkpoints of a job lie: as it says, or in its run folder. */
+export const checkpointUrl = ({ spec: { checkpoint } }: Job, base: string, folder: string): string =>
+  checkpoint.url === undefined ? new RunFolder(folder).checkpoints : dataPath(base, checkpoint.url);
+
+export class RunWriter {
+  readonly folder: RunFolder;
+  readonly store: Store;
+  /** Whence the run goes on, where it is resumed and has got as far as a checkpoint. */
+  readonly restored: { readonly state: State; readonly position: Position } | undefined;
+  readonly #course: Course;
+  readonly #now: () => Date;
+  readonly #before: RunRecord | undefined;
+  readonly #started = performance.now();
+  #checkpoints: Checkpoints;
+  #savedStep: number | undefined;
+  #record: RunRecord;
+  #log: EventLog;
+
+  private constructor(parts: {
+    folder: RunFolder;
+    course: Course;
+    now: () => Date;
+    before: RunRecord | undefined;
+    store: Store;
+    restored: RunWriter['restored'];
+    checkpoints: Checkpoints;
+    record: RunRecord;
+    log: EventLog;
+  }) {
+    this.folder = parts.folder;
+    this.store = parts.store;
+    this.restored = parts.restored;
+    this.#course = parts.course;
+    this.#now = parts.now;
+    this.#before = parts.before;
+    this.#checkpoints = parts.checkpoints;
+    this.#record = parts.record;
+    this.#log = parts.log;
+  }
+
+  /**
+   * Takes the checkpoints over and begins or goes on with the record.
+   *
+   * @param canBeginAgain a resumed run that has no checkpoint yet goes on from its start
+   */
+  static async open(
+    folder: RunFolder,
+    course: Course,
+    { base, resume, provenance, now = () => new Date() }: RunOptions,
+    { canBeginAgain = false } = {},
+  ): Promise<RunWriter> {
+    const { job, cases, split, options } = course;
+    const { name } = job.metadata;
+    const moved = withPathsFrom(job, base, folder.path);
+    const before = resume ? folder.readRecord<RunRecord>() : undefined;
+    if (before) refuseOtherJob(before, moved);
+
+    const store = await openStore(checkpointUrl(job, base, folder.path));
+    if (!resume && (await manifestKeys(store)).length > 0) {
+      throw new SegfleetError(
+        'conflict',
+        `${store.url} holds checkpoints already; continue their run with --resume, or name another place in checkpoint.url`,
+      );
+    }
+    const found = resume ? await restore(store) : undefined;
+    if (resume && !found && !canBeginAgain) {
+      throw new SegfleetError('notFound', `there is no checkpoint to resume from in ${store.url}; start the run without --resume`);
+    }
+    const restored = found && { state: found.state, position: found.manifest.position as unknown as Position };
+    const { last, best } = job.spec.checkpoint;
+    const checkpoints = await Checkpoints.claim(store, { run: name, keep: { last, best }, now });
+
+    const { version, library } = loadTensorFlow();
+    const begun: RunRecord = {
+      schema: 'segfleet/run/1',
+      name,
+      status: 'running',
+      job: moved,
+      provenance,
+      versions: versions(version),
+      library: library.source,
+      machine: describeMachine(),
+      precision: options.dtype,
+      threads: options.threads,
+      data: {
+        cases: cases.length,
+        training: split.training.length,
+        validation: split.validation.length,
+        test: split.test.length,
+        split: split.digest,
+      },
+      startedAt: before?.startedAt ?? now().toISOString(),
+      resumed: before?.resumed ?? [],
+    };
+    const step = restored?.position.step ?? 0;
+    const again = before && { at: now().toISOString(), step, differs: differences(before, begun) };
+    const record = again ? { ...begun, fleet: before.fleet, resumed: [...begun.resumed, again] } : begun;
+    const log = await EventLog.open(folder.events);
+    return new RunWriter({ folder, course, now, before, store, restored, checkpoints, record, log });
+  }
+
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  /** Rises with each process that takes this run over. */
+  get term(): number {
+    return this.#checkpoints.term;
+  }
+
+  /** Drops the events beyond this place: what they tell of is done again. */
+  async rewind(place: Pick<Position, 'step' | 'epoch'>): Promise<void> {
+    this.#log.close();
+    this.#log = await EventLog.open(this.folder.events, place);
+  }
+
+  say<E extends TrainEvent>(event: E): E {
+    this.#log.append(event, this.#now());
+    return event;
+  }
+
+  async update(change: Partial<RunRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    await this.folder.writeRecord(this.#record);
+  }
+
+  async begin(more: Pick<StartEvent, 'devices' | 'workers'>): Promise<StartEvent> {
+    const { job, split, options, stepsPerEpoch } = this.#course;
+    const { loss, model, data, training } = job.spec;
+    const { versions, library, precision, threads } = this.#record;
+    await writeAtomically(this.folder.job, renderJob(this.#record.job));
+    await this.update({});
+    return this.say({
+      event: 'start',
+      name: job.metadata.name,
+      folder: this.folder.path,
+      loss: describeLoss(loss),
+      model: model.name,
+      parameters: countParameters(declareParameters(options.network, options.image)),
+      trainingImages: split.training.length,
+      validationImages: split.validation.length,
+      ...(data.patches && { patchesPerImage: data.patches.perImage }),
+      stepsPerEpoch,
+      epochs: training.epochs,
+      batch: training.batch,
+      precision,
+      threads,
+      tensorflow: versions.tensorflow,
+      library,
+      ...more,
+      ...(this.#before && { resumedAtStep: (this.restored?.position ?? startOfRun).step }),
+    });
+  }
+
+  /** The data are known to the byte. @throws integrity: they are not those of the split file, or not those that the run began with */
+  async knowData(digest: string): Promise<void> {
+    const { split, job } = this.#course;
+    const { data } = job.spec;
+    if (this.#record.data.digest === digest) return;
+    if (split.data !== undefined && split.data !== digest) {
+      throw new SegfleetError(
+        'integrity',
+        `${data.split.file} was made of other data than those in ${data.path}; write it again with dataset split`,
+      );
+    }
+    if (this.#before?.data.digest && this.#before.data.digest !== digest) {
+      throw new SegfleetError('integrity', `the data set in ${data.path} has changed since the run began; restore it, or start a new run`);
+    }
+    await this.update({ data: { ...this.#record.data, digest } });
+  }
+
+  /** The table so far: one row an epoch. */
+  writeResults(): Promise<void> {
+    return writeResults(this.folder.results, this.#log.epochs);
+  }
+
+  /** The weights after an epoch; `best` too where it was the best one. */
+  async writeWeights(state: State, position: Position): Promise<void> {
+    const { network, image } = this.#course.options;
+    const names = declareParameters(network, image).map(({ name }) => name);
+    const weights = encodeSafetensors(new Map(names.map(name => [name, state.get(name)!])));
+    if (isBest(position)) await writeAtomically(this.folder.weights('best'), weights);
+    await writeAtomically(this.folder.weights('last'), weights);
+  }
+
+  /** Writes a checkpoint: all of it, or the manifest where workers have stored its chunks. */
+  async checkpoint(position: Position, contents: { readonly state: State } | { readonly chunks: readonly Chunk[] }): Promise<void> {
+    const { step, scores, stepOfEpoch } = position;
+    if (this.#savedStep === step) {
+      // Before and after the validation of an epoch: the second needs a name of its own.
+      const { last, best } = this.#course.job.spec.checkpoint;
+      this.#checkpoints = await Checkpoints.claim(this.store, { run: this.#record.name, keep: { last, best }, now: this.#now });
+    }
+    this.#savedStep = step;
+    const score = stepOfEpoch === 0 ? scores.at(-1) : undefined;
+    const described = { step, ...(score !== undefined && { score }), position: { ...position, scores: [...scores] } };
+    if ('state' in contents) await this.#checkpoints.save({ ...described, state: contents.state });
+    else await this.#checkpoints.commit({ ...described, chunks: [...contents.chunks] });
+  }
+
+  /** Evaluates the best weights, writes the report and closes the record. @param program as it will; its weights change */
+  async finish(program: Program, position: Position): Promise<TrainEvent> {
+    const { folder } = this;
+    const { job, split, store } = this.#course;
+    const best = bestEpoch(position);
+    await program.assign((await readSafetensors(folder.weights('best'))).tensors);
+    const batch = predictedAtOnce(job);
+    const evaluation = await evaluate(program, store, split.validation, { batch });
+    await writeRunReport(folder, job.metadata.name, this.#log.epochs, { program, store, evaluation, batch });
+    const stoppedEarly = position.epoch <= job.spec.training.epochs;
+    const logShare = job.spec.loss.name === 'adaptiveLog' ? position.logShareTotal / position.step : undefined;
+    const [digest, bestDigest] = await Promise.all((['last', 'best'] as const).map(selection => digestOf(folder.weights(selection))));
+    const done = this.say({
+      event: 'done',
+      folder: folder.path,
+      steps: position.step,
+      bestEpoch: best,
+      stoppedEarly,
+      best: evaluation.scores,
+      ...(logShare !== undefined && { logShare }),
+      weightsDigest: digest,
+      seconds: (performance.now() - this.#started) / 1000,
+    });
+    await this.update({
+      status: 'succeeded',
+      steps: position.step,
+      stoppedEarly,
+      logShare,
+      weights: { digest, bestDigest },
+      best: { epoch: best, validation: evaluation.scores },
+      endedAt: this.#now().toISOString(),
+      exit: { code: 0 },
+    });
+    return done;
+  }
+
+  /** Records how the run failed or was stopped. */
+  async fail(error: unknown): Promise<void> {
+    const known = error instanceof SegfleetError ? error : undefined;
+    const status = known?.code === 'preempted' || known?.code === 'interrupted' ? 'stopped' : 'failed';
+    const exit = { code: known?.exitCode ?? 1, error: known?.code ?? 'bug', message: (error as Error).message };
+    // If the disk is full this fails too; the first error is the one to tell.
+    await this.update({ status, endedAt: this.#now().toISOString(), exit }).catch(() => {});
+  }
+
+  close(): void {
+    this.#log.close();
+  }
+}
+
+const digestOf = async (file: string): Promise<string> => hash('sha256', await readFile(file));
