@@ -38,7 +38,8 @@ Makes a key file for the run where there is none: copy it to the workers' machin
     const keys = flags.listen.startsWith('tcp:')
       ? await (existsSync(file) ? readRunKeys(file, name) : createRunKeys(file, name))
       : undefined;
-    const joinWith = (endpoint: string) => `${program} worker ${args.job} --join ${endpoint}${keys ? ` --keys ${file}` : ''}`;
+    const settings = (flags.set ?? []).map(setting => ` --set '${setting}'`).join('');
+    const joinWith = (endpoint: string) => `${program} worker ${args.job}${settings} --join ${endpoint}${keys ? ` --keys ${file}` : ''}`;
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
     const signal = stopSignal();
     try {

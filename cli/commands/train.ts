@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
 
@@ -29,7 +30,7 @@ With --workers, processes on this machine share each step; the result is the sam
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { workers, resume, out = defaultOut(loaded.job) } = flags;
-    const joinWith = (endpoint: string) => `${program} worker ${args.job} --join ${endpoint} --out ${out}`;
+    const joinWith = (endpoint: string) => `${program} worker ${join(out, 'job.yaml')} --join ${endpoint} --out ${out}`;
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
     const options = { ...loaded, out, resume, signal: stopSignal() };
     const start = async () => {

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, keysFlag, stopSignal } from '../base.ts';
+import { BaseCommand, keysFlag, setFlag, stopSignal } from '../base.ts';
 
 export default class Worker extends BaseCommand {
   static override summary = 'Join a run as one of its workers.';
@@ -12,6 +12,7 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
   ];
   static override args = { job: Args.string({ required: true, description: 'The job file of the run.' }) };
   static override flags = {
+    set: setFlag,
     join: Flags.string({ required: true, description: 'Where the coordinator listens: tcp://host:port, or ipc:///folder/name.' }),
     keys: keysFlag,
     out: Flags.string({ description: 'The run folder, where the job has no checkpoint.url. [default: runs/<name of the job>]' }),
@@ -31,7 +32,7 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
     const { defaultId, join } = await import('../../coordinator/join.ts');
     const { readRunKeys } = await import('../../coordinator/exchange/keys.ts');
     const { SegfleetError } = await import('../../trainer/errors.ts');
-    const { job, base } = readJob(args.job, []);
+    const { job, base } = readJob(args.job, flags.set ?? []);
     const { join: coordinator, id = defaultId(), host, incarnation, out = defaultOut(job) } = flags;
     const keys = flags.keys === undefined ? undefined : await readRunKeys(flags.keys, job.metadata.name);
     const signal = stopSignal();
