@@ -91,7 +91,8 @@ export class TrainTask implements WorkerTask {
     this.#isConnected = false;
     this.#kept = undefined;
     const { run, mesh } = this.#options;
-    const buckets = [...this.#meetings.map(sizeOf), ...this.#gradients, this.#countsLength];
+    const lengths = [...this.#meetings.map(sizeOf), ...this.#gradients, this.#countsLength];
+    const buckets = lengths.map(length => ({ length }));
     this.#mesh = await openMesh({ run, generation, rank, ranges, buckets, firstStep: this.#round + 1, ...mesh(generation), signal });
     return this.#mesh.endpoint;
   }
