@@ -19,6 +19,7 @@ import { stepEvent } from '../trainer/tracking/events.ts';
 import { refuseNotFinite } from '../trainer/train.ts';
 import { addCounts, encodeCounts, vectorLength } from './countsVector.ts';
 import { type Mesh, type MeshOptions, openMesh } from './exchange/mesh.ts';
+import type { BucketOptions } from './exchange/plan.ts';
 import type { LaneRange } from './lanes.ts';
 import type { Seat } from './member.ts';
 import type { Holding } from './messages.ts';
@@ -90,8 +91,15 @@ export class TrainTask implements WorkerTask {
     await this.#mesh?.close();
     this.#isConnected = false;
     this.#kept = undefined;
-    const { run, mesh } = this.#options;
-    const buckets = [...this.#meetings.map(sizeOf), ...this.#gradients, this.#countsLength];
+    const { run, course, mesh } = this.#options;
+    const { wire } = course.job.spec.training;
+    const gradients = this.#gradients.slice(0, -1);
+    const exact = [this.#gradients.at(-1)!, this.#countsLength]; // batch statistics and loss, counts
+    const buckets: BucketOptions[] = [
+      ...this.#meetings.map(shape => ({ length: sizeOf(shape) })),
+      ...gradients.map(length => ({ length, wire })),
+      ...exact.map(length => ({ length })),
+    ];
     this.#mesh = await openMesh({ run, generation, rank, ranges, buckets, firstStep: this.#round + 1, ...mesh(generation), signal });
     return this.#mesh.endpoint;
   }

@@ -68,6 +68,7 @@ spec:
     # precision: float32                            # bfloat16 where the hardware has it, or auto
     # threads: 2                                    # all by default
     # lanes: 1                                      # parts of a batch that workers share; part of what the result depends on
+    # wire: float32                                 # of gradients between workers; bfloat16 halves the traffic, and rounds every sum
 
   # workers: {replicas: 1, min: 1}                  # processes that share a step; not part of what the result depends on
   # checkpoint: {last: 2, best: 1}                  # also url: s3://bucket/prefix, everySteps: 1000

@@ -6,6 +6,7 @@ import type { Batch, ImageShape } from './data/batch.ts';
 import { float32 } from './engine/tensor.ts';
 import type { Program, StepResult } from './program.ts';
 import { fold, type Node } from './tree.ts';
+import { roundToBfloat16, type Wire } from './wire.ts';
 
 /** Lanes that are computed in one process at once need two threads of libuv's pool each (engine/mailbox.ts). */
 export const maxLanes = 64;
@@ -59,12 +60,25 @@ export function addInto(left: Float32Array, right: Float32Array): Float32Array {
   return left;
 }
 
-/** One step of training with all lanes in this process. */
+/**
+ * What the lanes contribute, summed as workers would who send their gradients so: the numbers before `numGradients` are rounded at every
+ * node of the tree. Writes into the contributions.
+ */
+export function sumContributions(contributions: readonly Float32Array[], numGradients: number, wire: Wire): Float32Array {
+  const round = (values: Float32Array): Float32Array => {
+    if (wire === 'bfloat16') roundToBfloat16(values.subarray(0, numGradients));
+    return values;
+  };
+  return foldLanes(contributions.map(round), (left, right) => round(addInto(left, right)));
+}
+
+/** One step of training with all lanes in this process; the result is that of workers with the same wire. */
 export async function stepInLanes(
   program: Program,
   batch: Batch,
   numLanes: number,
   { step, learningRate }: { step: number; learningRate: number },
+  wire: Wire = 'float32',
 ): Promise<StepResult> {
   const contributions = await program.contribute(cutIntoLanes(batch, program.options.image, numLanes), {
     ticket: { generation: 0, step },
@@ -77,5 +91,6 @@ export async function stepInLanes(
       return float32(data, parts[0].shape);
     },
   });
-  return program.apply([foldLanes(contributions, addInto)], { step, learningRate });
+  const [numGradients] = program.buckets(Number.POSITIVE_INFINITY);
+  return program.apply([sumContributions(contributions, numGradients, wire)], { step, learningRate });
 }

@@ -19,6 +19,7 @@ import { fromSystemError, SegfleetError } from './errors.ts';
 import { maxLanes } from './lanes.ts';
 import { joinsClasses, lossSchema, sortsPixels } from './losses/catalogue.ts';
 import { modelSchema, numHeads, stride } from './models/catalogue.ts';
+import { wires } from './wire.ts';
 
 /** Fits TensorFlow's int32 keys and every YAML reader. */
 const seed = z
@@ -83,6 +84,12 @@ const trainingSchema = z.strictObject({
   schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
   earlyStopping: earlyStoppingSchema.optional(),
   clipNorm: z.number().positive().optional().describe('Scales gradients down so that their global norm is at most this.'),
+  wire: z
+    .enum(wires)
+    .default('float32')
+    .describe(
+      'What gradients are while they travel between workers. bfloat16 halves the traffic and rounds every sum. The result depends on it, and not on how many workers there are.',
+    ),
   precision: z.enum(precisions).default('float32').describe('Of convolutions. auto: bfloat16 where the hardware has it.'),
   threads: z
     .int()
@@ -160,10 +167,13 @@ function* conflicts({
       yield [path, `is ${value}, which is not divisible by ${stride} as ${model.name} needs; try ${nearest}`];
     }
   }
-  const { batch, lanes } = training;
+  const { batch, lanes, wire } = training;
   if (batch % lanes !== 0) {
     const fitting = Math.ceil(batch / lanes) * lanes;
     yield [['training', 'batch'], `is ${batch}, which is not divisible by training.lanes, ${lanes}; try ${fitting}`];
+  }
+  if (wire === 'bfloat16' && lanes === 1) {
+    yield [['training', 'wire'], 'is bfloat16, and with one lane (training.lanes) nothing travels; use float32, or more lanes'];
   }
   const { replicas, min, max } = workers;
   if (replicas > max) yield [['workers', 'replicas'], `is ${replicas}, more than workers.max, ${max}; raise that, or have fewer`];

@@ -34,7 +34,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
 
 async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<TrainEvent, RunRecord> {
   const { job, base, signal } = options;
-  const { lanes } = job.spec.training;
+  const { lanes, wire } = job.spec.training;
   const { everySteps } = job.spec.checkpoint;
   const course = await Course.open(job, base);
   const { samples, store, split, stepsPerEpoch } = course;
@@ -77,7 +77,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
         const waitSeconds = (performance.now() - started) / 1000;
 
         const at = { step: position.step + 1, learningRate: course.learningRateAt(position.step, position) };
-        const result = await (lanes === 1 ? program.step(batch, at) : stepInLanes(program, batch, lanes, at));
+        const result = await (lanes === 1 ? program.step(batch, at) : stepInLanes(program, batch, lanes, at, wire));
         refuseNotFinite(result, at.step, epoch, course.idsOf(next.value.samples));
         if (fillError) throw fillError;
 

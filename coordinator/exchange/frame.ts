@@ -5,14 +5,11 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Node } from '../../trainer/tree.ts';
+import { bytesPerNumber, type Wire, wires } from '../../trainer/wire.ts';
 import type { Plan } from './plan.ts';
-
-export type Wire = 'float32' | 'bfloat16';
-export const bytesPerNumber = { float32: 4, bfloat16: 2 } as const satisfies Record<Wire, number>;
 
 /** A worker's value of one of its nodes, for the owner of the slice; or the owner's sum over all lanes, for everybody. */
 export const kinds = ['contribution', 'sum'] as const;
-const wires = ['float32', 'bfloat16'] as const satisfies readonly Wire[];
 
 export interface Header {
   readonly kind: (typeof kinds)[number];
@@ -38,11 +35,11 @@ export interface Header {
 export const refusals = [
   'parts', // not a header and its numbers
   'headerSize',
-  'numbersSize', // not what the header says, or too many
   'magic',
   'version',
   'headerChecksum',
   'fields', // a kind or format that does not exist
+  'numbersSize', // not what the header says, or too many
   'otherRun',
   'otherGeneration',
   'notPlanned', // a chunk, node, sender or format that this generation does not have
@@ -83,7 +80,6 @@ export function encodeHeader(header: Header): Buffer {
 /** What a receiver holds frames against. */
 export interface Expected {
   readonly plan: Plan;
-  readonly wire: Wire;
   readonly run: bigint;
   readonly generation: number;
   /** Whether the numbers come with the frame; otherwise they lie in memory that both workers see, and nothing follows the header. */
@@ -92,13 +88,11 @@ export interface Expected {
 
 /** @returns the header, or the reason why this is no frame of this generation. Never throws, whatever the bytes. Step and checksum of the numbers are left to the receiver. */
 export function decodeFrame(parts: readonly Uint8Array[], expected: Expected): Header | Refusal {
-  const { plan, wire, inline } = expected;
+  const { plan, inline } = expected;
   if (parts.length !== (inline ? 2 : 1)) return 'parts';
   const [first, numbers] = parts;
   if (first.byteLength !== headerBytes) return 'headerSize';
   const bytes = Buffer.from(first.buffer, first.byteOffset, headerBytes);
-  const length = bytes.readUInt32LE(36);
-  if (inline && numbers.byteLength !== length * bytesPerNumber[wire]) return 'numbersSize';
   if (bytes.readUInt32LE(0) !== magic) return 'magic';
   if (bytes.readUInt8(4) !== version) return 'version';
   if (bytes.readUInt16LE(46) !== (crc32(bytes.subarray(0, 46)) & 0xffff)) return 'headerChecksum';
@@ -112,20 +106,22 @@ export function decodeFrame(parts: readonly Uint8Array[], expected: Expected): H
     from: bytes.readUInt16LE(26),
     node: { start: bytes.readUInt16LE(28), end: bytes.readUInt16LE(30) },
     offset: bytes.readUInt32LE(32),
-    length,
+    length: bytes.readUInt32LE(36),
     checksum: bytes.readUInt32LE(40),
     slice: bytes.readUInt16LE(44),
   };
   if (!header.kind || !header.wire || bytes.readUInt8(7) !== 0) return 'fields';
+  if (inline && numbers.byteLength !== header.length * bytesPerNumber[header.wire]) return 'numbersSize';
   if (header.run !== expected.run) return 'otherRun';
   if (header.generation !== expected.generation) return 'otherGeneration';
-  if (header.wire !== wire || !isPlanned(header, plan)) return 'notPlanned';
+  if (!isPlanned(header, plan)) return 'notPlanned';
   return header;
 }
 
-function isPlanned({ kind, from, slice, node, bucket, offset, length }: Header, plan: Plan): boolean {
+function isPlanned({ kind, wire, from, slice, node, bucket, offset, length }: Header, plan: Plan): boolean {
   if (from >= plan.workers || from === plan.rank || slice !== (kind === 'contribution' ? plan.rank : from)) return false;
   const same = (other: Node) => other.start === node.start && other.end === node.end;
   if (!(kind === 'contribution' ? plan.nodes[from].some(same) : same(plan.root))) return false;
-  return plan.buckets[bucket]?.chunks[slice].some(chunk => chunk.offset === offset && chunk.length === length) ?? false;
+  const planned = plan.buckets[bucket];
+  return planned?.wire === wire && planned.chunks[slice].some(chunk => chunk.offset === offset && chunk.length === length);
 }

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, errorCodes, SegfleetError } from '../../trainer/errors.ts';
 import { checkListen, listenError, removeSocket, threadFile } from './address.ts';
 import { arenaOf } from './arena.ts';
-import { type Refusal, refusals, type Wire } from './frame.ts';
+import { type Refusal, refusals } from './frame.ts';
 import { createMemory } from './kernels.ts';
 import type { KeyPair } from './keys.ts';
 import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
@@ -19,8 +19,6 @@ export interface MeshOptions extends PlanOptions {
   readonly generation: number;
   /** Number of the first step; each that follows has the next one. Default 0. */
   readonly firstStep?: number;
-  /** What numbers are while they travel. With `bfloat16` every node of the tree is rounded, those inside a worker too, so that it does not show in the result how many there are. Default float32. */
-  readonly wire?: Wire;
   /**
    * `tcp://10.1.2.3:*`; between workers of one machine `shm:///folder/name` (numbers in shared memory) or `ipc:///folder/name` (through
    * sockets), the folder being this user's alone (mode 0700), for `shm:` one in /dev/shm. The same for all workers.
@@ -78,12 +76,11 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   const plan = planOf(options);
   await checkListen(options.listen, options.keys !== undefined || options.trustNetwork === true, 'mesh');
   options.signal?.throwIfAborted();
-  const wire = options.wire ?? 'float32';
-  const memory = createMemory(arenaOf(plan, wire, !sharesMemory(options.listen)).bytes);
+  const memory = createMemory(arenaOf(plan, !sharesMemory(options.listen)).bytes);
   const counters = new Counters(plan.workers);
   const { run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep = 0 } = options;
   const workerData: ThreadOptions = {
-    ...{ run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep, wire, memory },
+    ...{ run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep, memory },
     counters: counters.buffer,
     threadId: new SharedArrayBuffer(4),
   };
@@ -123,7 +120,7 @@ export class Mesh {
     this.#thread = thread;
     this.#plan = plan;
     this.#memory = options.memory;
-    this.#arena = arenaOf(plan, options.wire, !sharesMemory(options.listen));
+    this.#arena = arenaOf(plan, !sharesMemory(options.listen));
     this.#counters = counters;
     this.#nextStep = options.firstStep;
     this.#generation = options.generation;

@@ -6,8 +6,9 @@ import { readlinkSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
+import { bytesPerNumber } from '../../trainer/wire.ts';
 import { arenaOf } from './arena.ts';
-import { bytesPerNumber, decodeFrame, type Expected, encodeHeader, type Header, headerBytes, runTag } from './frame.ts';
+import { decodeFrame, type Expected, encodeHeader, type Header, headerBytes, runTag } from './frame.ts';
 import { behindGate, type Gate, openGate } from './gate.ts';
 import { loadKernels } from './kernels.ts';
 import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
@@ -16,7 +17,7 @@ import { type Outgoing, Reducer } from './reduce.ts';
 import type { Segment } from './segment.ts';
 
 const options = workerData as ThreadOptions;
-const { generation, wire, keys, memory, rank } = options;
+const { generation, keys, memory, rank } = options;
 const port = parentPort!;
 new Int32Array(options.threadId)[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 const plan = planOf(options);
@@ -24,7 +25,7 @@ const run = runTag(options.run);
 const counters = new Counters(plan.workers, options.counters);
 /** `shm:` shares the numbers in memory, and sends headers through an `ipc:` socket. */
 const sharing = sharesMemory(options.listen);
-const expected: Expected = { plan, wire, run, generation, inline: !sharing };
+const expected: Expected = { plan, run, generation, inline: !sharing };
 const segmentModule = sharing ? await import('./segment.ts') : undefined;
 const listen = options.listen.replace(/^shm:/, 'ipc:');
 const pathOf = (endpoint: string) => endpoint.slice('ipc://'.length);
@@ -38,7 +39,7 @@ const handshakeMs = 5000;
 const unacknowledgedMs = 10_000;
 
 const common = { linger: 0, handshakeInterval: handshakeMs, tcpMaxRetransmitTimeout: unacknowledgedMs } as const;
-const chunkBytes = (options.chunkLength ?? defaultChunkLength) * bytesPerNumber[wire];
+const chunkBytes = (options.chunkLength ?? defaultChunkLength) * bytesPerNumber.float32;
 
 let closing = false;
 let own: Segment | undefined;
@@ -54,7 +55,7 @@ class Peer {
 
   constructor(to: number, endpoint: string, connected: () => void) {
     // Before the socket: when all have connected, the file of the segment goes.
-    this.segment = segmentModule?.openSegment(pathOf(endpoint), plan, to, wire);
+    this.segment = segmentModule?.openSegment(pathOf(endpoint), plan, to);
     const curve = keys && { curveServerKey: keys.publicKey, curvePublicKey: keys.publicKey, curveSecretKey: keys.secretKey };
     this.#socket = new Push({ ...common, ...curve, sendHighWaterMark: highWaterMark, immediate: true, reconnectInterval: 50 });
     let up = false;
@@ -79,7 +80,7 @@ class Peer {
     this.#sending = true;
     try {
       for (let frame = this.#queue.shift(); frame && !closing; frame = this.#queue.shift()) {
-        const { kind, step, bucket, node, slice, chunk, checksum, address, bytes } = frame;
+        const { kind, wire, step, bucket, node, slice, chunk, checksum, address, bytes } = frame;
         const header = encodeHeader({ kind, wire, run, generation, step, bucket, from: rank, slice, node, ...chunk, checksum });
         await this.#socket.send(own ? [header] : [header, new Uint8Array(memory.buffer, address, bytes)]);
         counters.add('bytesSent', bytes);
@@ -98,7 +99,7 @@ class Peer {
 
 function send(frame: Outgoing): void {
   if (own) {
-    const place = segmentModule!.placeOf({ ...frame, ...frame.chunk, wire, run, generation, from: rank }, plan);
+    const place = segmentModule!.placeOf({ ...frame, ...frame.chunk, run, generation, from: rank }, plan);
     own.bytes.set(new Uint8Array(memory.buffer, frame.address, frame.bytes), place);
   }
   for (const to of frame.to) peers[to]!.send(frame);
@@ -108,14 +109,13 @@ function send(frame: Outgoing): void {
 function numbersOf(header: Header, parts: readonly Buffer[]): Uint8Array {
   if (!sharing) return parts[1];
   const place = segmentModule!.placeOf(header, plan);
-  return peers[header.from]!.segment!.bytes.subarray(place, place + header.length * bytesPerNumber[wire]);
+  return peers[header.from]!.segment!.bytes.subarray(place, place + header.length * bytesPerNumber[header.wire]);
 }
 
 const reducer = new Reducer({
   plan,
-  wire,
   memory,
-  arena: arenaOf(plan, wire, !sharing),
+  arena: arenaOf(plan, !sharing),
   kernels: loadKernels(memory),
   firstStep: options.firstStep,
   inline: !sharing,
@@ -226,7 +226,7 @@ let gate: Gate | undefined;
 try {
   gate = keys && (await openGate([keys.publicKey]));
   await pull.bind(listen);
-  own = segmentModule?.createSegment(pathOf(listen), plan, wire);
+  own = segmentModule?.createSegment(pathOf(listen), plan);
   port.on('message', message => {
     try {
       handle(message);

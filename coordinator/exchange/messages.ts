@@ -1,7 +1,7 @@
 /**
  * What the main thread and the thread of the exchange say to each other, and the numbers that they share.
  */
-import { type Refusal, refusals, type Wire } from './frame.ts';
+import { type Refusal, refusals } from './frame.ts';
 import type { KeyPair } from './keys.ts';
 import type { PlanOptions } from './plan.ts';
 
@@ -9,7 +9,6 @@ export interface ThreadOptions extends PlanOptions {
   readonly run: string;
   readonly generation: number;
   readonly firstStep: number;
-  readonly wire: Wire;
   readonly listen: string;
   readonly keys: KeyPair | undefined;
   readonly memory: WebAssembly.Memory;

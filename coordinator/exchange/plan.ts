@@ -4,6 +4,7 @@
  */
 import { SegfleetError } from '../../trainer/errors.ts';
 import { type Node, nodesWithin } from '../../trainer/tree.ts';
+import { bytesPerNumber, type Wire } from '../../trainer/wire.ts';
 import { granule } from './kernels.ts';
 
 /** Some numbers of a bucket: offset and length count numbers within the bucket, and are multiples of `granule`. */
@@ -13,8 +14,11 @@ export interface Chunk {
 }
 
 export interface Bucket {
+  readonly wire: Wire;
   /** Where it begins in the vector of all buckets, filled up to multiples of `granule`. */
   readonly start: number;
+  /** The same in bytes, where all are as they travel. */
+  readonly wireStart: number;
   /** How many numbers it has, and how many with the zeros behind. */
   readonly length: number;
   readonly paddedLength: number;
@@ -33,14 +37,22 @@ export interface Plan {
   readonly buckets: readonly Bucket[];
   /** Of all buckets, filled up. */
   readonly paddedLength: number;
+  /** The same in bytes, as they travel. */
+  readonly wireBytes: number;
+}
+
+export interface BucketOptions {
+  /** How many numbers it has. */
+  readonly length: number;
+  /** What they are while they travel. Default float32, which is exact. */
+  readonly wire?: Wire;
 }
 
 export interface PlanOptions {
   readonly rank: number;
   /** By rank: contiguous, none empty, together all lanes from 0 on. */
   readonly ranges: readonly Node[];
-  /** How many numbers each bucket has. */
-  readonly buckets: readonly number[];
+  readonly buckets: readonly BucketOptions[];
   /** Numbers that one frame carries at most. Default 2^18: 1 MiB as float32. */
   readonly chunkLength?: number;
 }
@@ -60,29 +72,33 @@ export function planOf({ rank, ranges, buckets, chunkLength = defaultChunkLength
   }
   const workers = ranges.length;
   const root = { start: 0, end: ranges[workers - 1].end };
-  let start = 0;
-  const planned = buckets.map((length, index): Bucket => {
+  let [start, wireStart] = [0, 0];
+  const planned = buckets.map(({ length, wire = 'float32' }, index): Bucket => {
     if (!Number.isInteger(length) || length < 1)
       throw new SegfleetError('usage', `bucket ${index} has ${length} numbers; give it one at least`);
     const paddedLength = filledUp(length);
     const chunks = ranges.map((_, owner) => chunksOf(sliceOf(paddedLength, owner, workers), filledUp(chunkLength)));
-    const bucket = { start, length, paddedLength, chunks };
+    const bucket = { wire, start, wireStart, length, paddedLength, chunks };
     start += paddedLength;
+    wireStart += paddedLength * bytesPerNumber[wire];
     return bucket;
   });
-  return { rank, workers, root, ranges, nodes: ranges.map(range => nodesWithin(range, root)), buckets: planned, paddedLength: start };
+  const nodes = ranges.map(range => nodesWithin(range, root));
+  return { rank, workers, root, ranges, nodes, buckets: planned, paddedLength: start, wireBytes: wireStart };
 }
 
 /**
  * Bytes of numbers that this rank sends in one step, headers not counted: its nodes of everybody else's slices, then the sum of its own
  * slice to everybody else. With one node a rank and slices of equal size that is 2 (n - 1) / n of the gradient.
  */
-export function bytesSent({ rank, workers, nodes, buckets }: Plan, bytesPerNumber: number): number {
-  const numbersOf = (owner: number) => buckets.flatMap(({ chunks }) => chunks[owner]).reduce((sum, { length }) => sum + length, 0);
-  const ownSlices = numbersOf(rank);
-  const otherSlices = buckets.reduce((sum, { paddedLength }) => sum + paddedLength, 0) - ownSlices;
-  return bytesPerNumber * (nodes[rank].length * otherSlices + (workers - 1) * ownSlices);
+export function bytesSent({ rank, workers, nodes, buckets, wireBytes }: Plan): number {
+  const ownSlices = buckets.reduce((sum, bucket) => sum + sliceBytes(bucket, rank), 0);
+  return nodes[rank].length * (wireBytes - ownSlices) + (workers - 1) * ownSlices;
 }
+
+/** Of the owner's slice of the bucket, as it travels. */
+export const sliceBytes = ({ chunks, wire }: Bucket, owner: number): number =>
+  chunks[owner].reduce((sum, { length }) => sum + length, 0) * bytesPerNumber[wire];
 
 const filledUp = (length: number): number => Math.ceil(length / granule) * granule;
 

@@ -9,17 +9,19 @@
  */
 
 import { fold, type Node } from '../../trainer/tree.ts';
+import { bytesPerNumber, type Wire } from '../../trainer/wire.ts';
 import type { Arena } from './arena.ts';
 import { blockLength } from './arena.ts';
-import { bytesPerNumber, type Header, type Refusal, type Wire } from './frame.ts';
+import type { Header, Refusal } from './frame.ts';
 import type { Kernels } from './kernels.ts';
-import type { Chunk, Plan } from './plan.ts';
+import { type Chunk, type Plan, sliceBytes } from './plan.ts';
 
 /** Numbers to send: they lie in the memory of the exchange, and stay as they are until they have arrived. */
 export interface Outgoing {
   /** Ranks. */
   readonly to: readonly number[];
   readonly kind: Header['kind'];
+  readonly wire: Wire;
   readonly step: number;
   readonly bucket: number;
   readonly node: Node;
@@ -32,7 +34,6 @@ export interface Outgoing {
 
 export interface ReducerOptions {
   readonly plan: Plan;
-  readonly wire: Wire;
   readonly arena: Arena;
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
@@ -88,7 +89,7 @@ export class Reducer {
   readonly #nodes: readonly PlacedNode[];
   /** Their places in that list, by first lane. */
   readonly #indexByStart: ReadonlyMap<number, number>;
-  /** By bucket: numbers of own slices in the buckets before. */
+  /** By bucket: bytes of own slices in the buckets before, as they travel. */
   readonly #inboxStart: readonly number[];
   #current: Round;
   /** Others may be one step ahead, no more: its contributions can come before this worker begins it. */
@@ -104,10 +105,10 @@ export class Reducer {
       nodes.map(node => ({ node, rank, place: rank === plan.rank ? places[rank]++ : foreign++ })),
     );
     this.#indexByStart = new Map(this.#nodes.map(({ node }, index) => [node.start, index]));
-    let numbers = 0;
-    this.#inboxStart = plan.buckets.map(({ chunks }) => {
-      const start = numbers;
-      numbers += chunks[plan.rank].reduce((sum, { length }) => sum + length, 0);
+    let bytes = 0;
+    this.#inboxStart = plan.buckets.map(bucket => {
+      const start = bytes;
+      bytes += sliceBytes(bucket, plan.rank);
       return start;
     });
     this.#current = this.#round(options.firstStep - 1);
@@ -134,20 +135,19 @@ export class Reducer {
 
   /** The values of a lane are in its place. The last one sets the bucket moving. */
   addLane(bucket: number): void {
-    const { plan, wire, kernels, arena } = this.#options;
+    const { plan, kernels, arena } = this.#options;
     const round = this.#current;
     const state = round.buckets[bucket];
     if (--state.lanesMissing > 0) return;
-    const { chunks } = plan.buckets[bucket];
+    const { wire, chunks, start, wireStart, paddedLength } = plan.buckets[bucket];
     for (const [rank, nodes] of plan.nodes.entries()) {
       if (rank !== plan.rank) round.missing[rank] += nodes.length * chunks[plan.rank].length + chunks[rank].length;
     }
     const own = this.#nodes.filter(({ rank }) => rank === plan.rank);
     for (const { node } of own) this.#foldLanes(node, bucket);
-    const { start, paddedLength } = plan.buckets[bucket];
     if (wire === 'bfloat16' && plan.workers > 1) {
       for (const { node, place } of own) {
-        const packed = arena.packed[place] + start * 2;
+        const packed = arena.packed[place] + wireStart;
         kernels.pack(packed, this.#laneAddress(node.start, start), packed + paddedLength * 2);
       }
     }
@@ -159,12 +159,12 @@ export class Reducer {
 
   /** @param numbers of the frame's chunk @returns why the frame was dropped, or 'damaged' where the numbers do not match the checksum */
   receive(header: Header, numbers: Uint8Array): Refusal | 'damaged' | undefined {
-    const { plan, wire, arena, inline } = this.#options;
+    const { plan, arena, inline } = this.#options;
     const round = [this.#current, this.#next].find(({ step }) => step === header.step);
     if (!round || (header.kind === 'sum' && round !== this.#current)) return 'otherStep';
     const { bucket, offset, length, from } = header;
     const state = round.buckets[bucket];
-    const { start, chunks } = plan.buckets[bucket];
+    const { wire, start, chunks } = plan.buckets[bucket];
     const chunk = { offset, length };
     const index = chunks[header.slice].findIndex(other => other.offset === offset);
     const size = bytesPerNumber[wire];
@@ -212,8 +212,8 @@ export class Reducer {
 
   /** Adds the lanes of a node in place: its first lane takes the sum. */
   #foldLanes(node: Node, bucket: number): void {
-    const { plan, wire, kernels } = this.#options;
-    const { start, paddedLength } = plan.buckets[bucket];
+    const { plan, kernels } = this.#options;
+    const { wire, start, paddedLength } = plan.buckets[bucket];
     const bytes = paddedLength * 4;
     const add = wire === 'bfloat16' ? kernels.addRounded : kernels.add;
     if (wire === 'bfloat16') {
@@ -233,9 +233,8 @@ export class Reducer {
   }
 
   #sendContributions(bucket: number, own: readonly PlacedNode[]): void {
-    const { plan, wire, arena } = this.#options;
-    const { start, chunks } = plan.buckets[bucket];
-    const size = bytesPerNumber[wire];
+    const { plan, arena } = this.#options;
+    const { wire, start, wireStart, chunks } = plan.buckets[bucket];
     const longest = Math.max(...chunks.map(({ length }) => length));
     for (let index = 0; index < longest; index++) {
       for (let turn = 1; turn < plan.workers; turn++) {
@@ -243,8 +242,8 @@ export class Reducer {
         const chunk = chunks[to][index];
         if (!chunk) continue;
         for (const { node, place } of own) {
-          const numbers = wire === 'bfloat16' ? arena.packed[place] : this.#laneAddress(node.start, 0);
-          const address = numbers + (start + chunk.offset) * size;
+          const numbers = wire === 'bfloat16' ? arena.packed[place] + wireStart : this.#laneAddress(node.start, start);
+          const address = numbers + chunk.offset * bytesPerNumber[wire];
           this.#send([to], { kind: 'contribution', bucket, node, slice: to, chunk, address });
         }
       }
@@ -264,7 +263,6 @@ export class Reducer {
     if (here.size < this.#nodes.length) return;
     // All nodes are here, this worker's among them, so this is the step under way.
     this.#foldChunk(round, bucket, chunk, here);
-    const { start } = plan.buckets[bucket];
     const others = Array.from({ length: plan.workers - 1 }, (_, turn) => (plan.rank + turn + 1) % plan.workers);
     this.#send(others, {
       kind: 'sum',
@@ -272,20 +270,22 @@ export class Reducer {
       node: plan.root,
       slice: plan.rank,
       chunk,
-      address: this.#sumAddress(round, start + chunk.offset),
+      address: this.#sumAddress(round, bucket, chunk.offset),
     });
     this.#chunkDone(round, bucket);
   }
 
   /** Where the sum is sent from. */
-  #sumAddress(round: Round, number: number): number {
-    const { wire, arena } = this.#options;
-    return wire === 'bfloat16' && arena.packed.length > 0 ? arena.packed.at(-1)! + number * 2 : arena.totals[round.parity] + number * 4;
+  #sumAddress(round: Round, bucket: number, offset: number): number {
+    const { plan, arena } = this.#options;
+    const { wire, start, wireStart } = plan.buckets[bucket];
+    if (wire === 'bfloat16' && plan.workers > 1) return arena.packed.at(-1)! + wireStart + offset * 2;
+    return arena.totals[round.parity] + (start + offset) * 4;
   }
 
   #foldChunk(round: Round, bucket: number, chunk: Chunk, here: ReadonlyMap<number, Uint8Array | undefined>): void {
-    const { plan, wire, arena, kernels } = this.#options;
-    const { start } = plan.buckets[bucket];
+    const { plan, arena, kernels } = this.#options;
+    const { wire, start } = plan.buckets[bucket];
     const size = bytesPerNumber[wire];
     const rounded = wire === 'bfloat16';
     const add = rounded ? kernels.addRounded : kernels.add;
@@ -320,8 +320,8 @@ export class Reducer {
       });
       if (sum !== total + at * 4) this.#bytes.copyWithin(total + at * 4, sum, sum + bytes); // a single worker: nothing to add
     }
-    if (rounded && arena.packed.length > 0) {
-      const packed = this.#sumAddress(round, start + chunk.offset);
+    if (rounded && plan.workers > 1) {
+      const packed = this.#sumAddress(round, bucket, chunk.offset);
       kernels.pack(packed, total, packed + chunk.length * 2);
     }
   }
@@ -330,11 +330,12 @@ export class Reducer {
     if (--round.buckets[bucket].chunksMissing === 0) this.#options.complete(round.step, bucket);
   }
 
-  #send(to: readonly number[], frame: Omit<Outgoing, 'to' | 'bytes' | 'checksum' | 'step'>): void {
+  #send(to: readonly number[], frame: Omit<Outgoing, 'to' | 'wire' | 'bytes' | 'checksum' | 'step'>): void {
     if (to.length === 0) return;
-    const bytes = frame.chunk.length * bytesPerNumber[this.#options.wire];
+    const { wire } = this.#options.plan.buckets[frame.bucket];
+    const bytes = frame.chunk.length * bytesPerNumber[wire];
     const checksum = this.#options.inline ? this.#options.kernels.checksum(frame.address, frame.address + bytes) >>> 0 : 0;
-    this.#options.send({ ...frame, to, step: this.#current.step, bytes, checksum });
+    this.#options.send({ ...frame, to, wire, step: this.#current.step, bytes, checksum });
   }
 
   /** Copies into the memory, and tells whether the copy is what was sent. */
@@ -351,8 +352,8 @@ export class Reducer {
 
   /** @param offset within the bucket */
   #inboxAddress({ place }: PlacedNode, bucket: number, offset: number): number {
-    const { plan, wire, arena } = this.#options;
-    const number = this.#inboxStart[bucket] + offset - plan.buckets[bucket].chunks[plan.rank][0].offset;
-    return arena.inbox[place] + number * bytesPerNumber[wire];
+    const { plan, arena } = this.#options;
+    const { wire, chunks } = plan.buckets[bucket];
+    return arena.inbox[place] + this.#inboxStart[bucket] + (offset - chunks[plan.rank][0].offset) * bytesPerNumber[wire];
   }
 }

@@ -5,7 +5,8 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { fromSystemError, SegfleetError } from '../../trainer/errors.ts';
-import { bytesPerNumber, type Header, type Wire } from './frame.ts';
+import { bytesPerNumber } from '../../trainer/wire.ts';
+import type { Header } from './frame.ts';
 import type { Plan } from './plan.ts';
 
 const libc = koffi.load('libc.so.6');
@@ -22,7 +23,7 @@ export interface Segment {
 }
 
 /** Bytes of the segment of a rank: all buckets for each of its nodes. */
-const sizeOf = (plan: Plan, rank: number, wire: Wire): number => plan.nodes[rank].length * plan.paddedLength * bytesPerNumber[wire];
+const sizeOf = (plan: Plan, rank: number): number => plan.nodes[rank].length * plan.wireBytes;
 
 /**
  * Where the numbers of a frame lie in the sender's segment. It never sends its own slice of a node: the sum of the slice takes that
@@ -30,7 +31,7 @@ const sizeOf = (plan: Plan, rank: number, wire: Wire): number => plan.nodes[rank
  */
 export function placeOf({ kind, from, node, bucket, offset, wire }: Omit<Header, 'checksum' | 'step'>, plan: Plan): number {
   const index = kind === 'sum' ? 0 : plan.nodes[from].findIndex(({ start }) => start === node.start);
-  return (index * plan.paddedLength + plan.buckets[bucket].start + offset) * bytesPerNumber[wire];
+  return index * plan.wireBytes + plan.buckets[bucket].wireStart + offset * bytesPerNumber[wire];
 }
 
 const fileOf = (socket: string): string => `${socket}.memory`;
@@ -38,8 +39,8 @@ const fileOf = (socket: string): string => `${socket}.memory`;
 export const removeSegment = (socket: string): void => rmSync(fileOf(socket), { force: true });
 
 /** This worker's own. @throws resources: where there is no room for it */
-export function createSegment(socket: string, plan: Plan, wire: Wire): Segment {
-  const size = sizeOf(plan, plan.rank, wire);
+export function createSegment(socket: string, plan: Plan): Segment {
+  const size = sizeOf(plan, plan.rank);
   const file = openSync(fileOf(socket), 'wx+', 0o600);
   try {
     // Written, not only made so long: a page that there is no room for would end the process when it is touched.
@@ -56,8 +57,8 @@ export function createSegment(socket: string, plan: Plan, wire: Wire): Segment {
 }
 
 /** Another worker's, to read. */
-export function openSegment(socket: string, plan: Plan, rank: number, wire: Wire): Segment {
-  const size = sizeOf(plan, rank, wire);
+export function openSegment(socket: string, plan: Plan, rank: number): Segment {
+  const size = sizeOf(plan, rank);
   const file = openSync(fileOf(socket), 'r');
   try {
     const found = fstatSync(file).size;

@@ -59,7 +59,7 @@ const workersOf = (n: number) =>
 
 async function openContender({ name, workers }: ReturnType<typeof workersOf>[number], numbers: number): Promise<Contender> {
   const ranges = evenly(workers.length, workers.length);
-  const common = { run: 'bench', generation: 0, ranges, buckets: [numbers] };
+  const common = { run: 'bench', generation: 0, ranges, buckets: [{ length: numbers }] };
   const endpoints = await Promise.all(
     workers.map((worker, rank) => {
       const transport = transports[name](`${Object.keys(transports).indexOf(name)}.${rank}`);

@@ -21,7 +21,7 @@ let next = 0;
 async function sum(values?: (length: number) => Float32Array): Promise<Float32Array[]> {
   const step = mesh.begin(next++);
   // Without values they are in their place already, as the tensor of gloo is.
-  for (const [bucket, length] of options.buckets.entries()) step.add(options.rank, bucket, values?.(length));
+  for (const [bucket, { length }] of options.buckets.entries()) step.add(options.rank, bucket, values?.(length));
   return step.total();
 }
 

@@ -2,6 +2,7 @@
  * Lanes spread over workers, and their sums by the plainest code there is: what the exchange is held against.
  */
 import { fold, type Node } from '../../trainer/tree.ts';
+import type { Wire } from '../../trainer/wire.ts';
 import { uniform } from './numbers.ts';
 
 /** Contiguous ranges that cover the lanes: a cut after each lane for which the source says so. */
@@ -23,6 +24,9 @@ export const evenly = (lanes: number, workers: number): Node[] =>
     start: Math.floor((lanes * rank) / workers),
     end: Math.floor((lanes * (rank + 1)) / workers),
   }));
+
+/** Buckets of these lengths, exact. */
+export const bucketsOf = (...lengths: readonly number[]): { length: number }[] => lengths.map(length => ({ length }));
 
 /** Numbers of very different size, so that every other order of addition gives other bits. */
 export function laneValues(lane: number, bucket: number, step: number, length: number): Float32Array {
@@ -50,7 +54,7 @@ export function nearestBfloat16(value: number): number {
 }
 
 /** The sum over lanes, number by number in the order of the tree; for bfloat16 rounded at every node. */
-export function referenceSum(lanes: readonly Float32Array[], wire: 'float32' | 'bfloat16'): Float32Array {
+export function referenceSum(lanes: readonly Float32Array[], wire: Wire = 'float32'): Float32Array {
   const round = wire === 'bfloat16' ? nearestBfloat16 : (value: number) => value;
   return lanes[0].map((_, index) =>
     fold<number>(

@@ -38,7 +38,8 @@ let controller: AbortController;
 function add(buckets: Iterable<number>): void {
   const { start, end } = options.ranges[options.rank];
   for (const bucket of buckets) {
-    for (let lane = end - 1; lane >= start; lane--) step.add(lane, bucket, laneValues(lane, bucket, number, options.buckets[bucket]));
+    for (let lane = end - 1; lane >= start; lane--)
+      step.add(lane, bucket, laneValues(lane, bucket, number, options.buckets[bucket].length));
   }
 }
 

@@ -3,14 +3,18 @@
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { openMesh } from '../../coordinator/exchange/mesh.ts';
+import type { BucketOptions } from '../../coordinator/exchange/plan.ts';
 import type { Batch } from '../../trainer/data/batch.ts';
 import { float32, type HostTensor } from '../../trainer/engine/tensor.ts';
-import { addInto, cutIntoLanes, foldLanes, type Lane, stepInLanes } from '../../trainer/lanes.ts';
+import { addInto, cutIntoLanes, foldLanes, type Lane, stepInLanes, sumContributions } from '../../trainer/lanes.ts';
 import { defaultLoss, type LossName, type LossSpec, losses, lossSchema, sortsPixels } from '../../trainer/losses/catalogue.ts';
 import { createNetwork } from '../../trainer/models/catalogue.ts';
 import type { Network } from '../../trainer/models/layers.ts';
 import { Program, type ProgramOptions } from '../../trainer/program.ts';
+import { wires } from '../../trainer/wire.ts';
 import { batches, cases, digestOf, programOptions } from '../tools/kerasCase.ts';
+import { bitsOf, evenly, laneValues, referenceSum } from '../tools/lanes.ts';
 import { relativeDifference, uniform } from '../tools/numbers.ts';
 
 describe('a batch is cut', () => {
@@ -54,6 +58,20 @@ describe('sums over lanes run along one tree', () => {
       }),
     );
   });
+});
+
+test.each(wires)('contributions are summed with gradients as they travel, and what follows them exact (%s)', wire => {
+  for (const numLanes of [1, 2, 3, 5, 8]) {
+    const parts = Array.from({ length: numLanes }, (_, lane) => laneValues(lane, 0, 0, 300));
+    const expected = Float32Array.of(
+      ...referenceSum(
+        parts.map(values => values.subarray(0, 290)),
+        wire,
+      ),
+      ...referenceSum(parts.map(values => values.subarray(290))),
+    );
+    expect(bitsOf(sumContributions(parts, 290, wire))).toBe(bitsOf(expected));
+  }
 });
 
 const open: Program[] = [];
@@ -231,6 +249,55 @@ describe('whoever computes them', () => {
     expect(new Set(digests).size).toBe(1);
   });
 });
+
+test('gradients that are rounded between one, two or three workers give the bits of one process that rounds them', async () => {
+  const options = { ...full, loss: lossSchema.parse({ name: 'dice', pool: 'image' }) };
+  const [inOne, inMeshes, exact] = [await create(options), await create(options), await create(options)];
+  await stepInLanes(inOne, data[0], 3, at, 'bfloat16');
+  await stepInLanes(exact, data[0], 3, at);
+
+  const meet = () => Promise.reject(new Error('a loss of images needs no sum in the middle'));
+  const lanes = cutIntoLanes(data[0], options.image, 3);
+  const contributions = await inMeshes.contribute(lanes, { ticket: { generation: 1, step: 1 }, images: data[0].count, meet });
+  const lengths = inMeshes.buckets(20_000);
+  const buckets = lengths.map((length, b): BucketOptions => (b < lengths.length - 1 ? { length, wire: 'bfloat16' } : { length }));
+  const sums = [];
+  for (const workers of [1, 2, 3]) sums.push(...(await sumInMesh(contributions, workers, buckets)));
+  expect(new Set(sums.map(ofBuckets => ofBuckets.map(bitsOf).join())).size).toBe(1);
+  await inMeshes.apply(sums[0], at);
+
+  expect(digestOf(await inMeshes.state())).toBe(digestOf(await inOne.state()));
+  expect(digestOf(await exact.state())).not.toBe(digestOf(await inOne.state()));
+});
+
+/** What each worker of a mesh has in the end. */
+async function sumInMesh(
+  contributions: readonly Float32Array[],
+  workers: number,
+  buckets: readonly BucketOptions[],
+): Promise<Float32Array[][]> {
+  const ranges = evenly(contributions.length, workers);
+  const common = { run: 'test', generation: 1, ranges, buckets, listen: 'tcp://127.0.0.1:*', trustNetwork: true };
+  const meshes = await Promise.all(ranges.map((_, rank) => openMesh({ ...common, rank })));
+  const endpoints = meshes.map(({ endpoint }) => endpoint);
+  await Promise.all(meshes.map(mesh => mesh.connect(endpoints)));
+  const totals = await Promise.all(
+    meshes.map((mesh, rank) => {
+      const step = mesh.begin(0);
+      for (let lane = ranges[rank].start; lane < ranges[rank].end; lane++) {
+        let from = 0;
+        for (const [b, { length }] of buckets.entries()) {
+          step.add(lane, b, contributions[lane].subarray(from, from + length));
+          from += length;
+        }
+      }
+      return step.total();
+    }),
+  );
+  const copies = totals.map(sums => sums.map(sum => sum.slice()));
+  await Promise.all(meshes.map(mesh => mesh.close()));
+  return copies;
+}
 
 test('lanes that wait for a sum end when they are told to, and the next step is as if nothing had been', async () => {
   const [program, other] = [await create(full), await create(full)];

@@ -53,6 +53,7 @@ describe('a job file', () => {
         lanes: 1,
         optimizer: { name: 'adam', learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
         schedule: { name: 'constant' },
+        wire: 'float32',
         precision: 'float32',
       },
       workers: { replicas: 1, min: 1, max: 1 },
@@ -110,6 +111,11 @@ describe('a job file', () => {
       'a batch that the lanes do not divide',
       '  training: {batch: 6, lanes: 4}\n',
       'job.yaml, line 7, column 14: training.batch is 6, which is not divisible by training.lanes, 4; try 8',
+    ],
+    [
+      'gradients rounded on a way that they do not take',
+      '  training: {wire: bfloat16}\n',
+      'job.yaml, line 7, column 14: training.wire is bfloat16, and with one lane (training.lanes) nothing travels; use float32, or more lanes',
     ],
     [
       'more workers than lanes',

@@ -13,14 +13,16 @@ import {
 } from '../../../coordinator/exchange/frame.ts';
 import { planOf } from '../../../coordinator/exchange/plan.ts';
 import { generator } from '../../../trainer/random.ts';
-import { partition } from '../../tools/lanes.ts';
+import { bytesPerNumber } from '../../../trainer/wire.ts';
+import { bucketsOf, partition } from '../../tools/lanes.ts';
 
 /** Cases that are decoded by the test of hostile bytes; it takes some seconds. */
 const hostileCases = 1_000_000;
 
-// Three workers of lanes 0, 1-2 and 3; this one is rank 1.
-const plan = planOf({ rank: 1, ranges: partition(4, [true, false, true]), buckets: [96, 33], chunkLength: 32 });
-const expected: Expected = { plan, wire: 'float32', run: runTag('a run'), generation: 7, inline: true };
+// Three workers of lanes 0, 1-2 and 3; this one is rank 1. The last bucket travels in two bytes a number.
+const buckets = [...bucketsOf(96, 33), { length: 96, wire: 'bfloat16' as const }];
+const plan = planOf({ rank: 1, ranges: partition(4, [true, false, true]), buckets, chunkLength: 32 });
+const expected: Expected = { plan, run: runTag('a run'), generation: 7, inline: true };
 
 /** Worker 2's lane of the only chunk of this rank's slice of bucket 0, which is numbers 32 to 63. */
 const contribution: Header = {
@@ -29,7 +31,8 @@ const contribution: Header = {
 };
 /** Worker 0's sum of its slice. */
 const sum: Header = { ...contribution, kind: 'sum', from: 0, slice: 0, node: { start: 0, end: 4 }, offset: 0 };
-const numbersOf = ({ length }: Header) => new Uint8Array(length * 4);
+const rounded: Header = { ...contribution, bucket: 2, wire: 'bfloat16' };
+const numbersOf = ({ length, wire }: Header) => new Uint8Array(length * bytesPerNumber[wire]);
 const decode = (header: Header, numbers = numbersOf(header)) => decodeFrame([encodeHeader(header), numbers], expected);
 
 /** With a correct checksum again, as one who knows the format would send it. */
@@ -41,7 +44,7 @@ function sealed(header: Header, change: (bytes: Buffer) => void): Buffer {
 }
 
 describe('a frame', () => {
-  test.each([contribution, sum])('comes back as it was: %o', header => {
+  test.each([contribution, sum, rounded])('comes back as it was: %o', header => {
     expect(decode(header)).toEqual(header);
   });
 
@@ -63,6 +66,7 @@ describe('a frame', () => {
     ['headerSize', 'a byte long', [Buffer.concat([encodeHeader(contribution), Buffer.alloc(1)]), numbersOf(contribution)]],
     ['numbersSize', 'a number short', [encodeHeader(contribution), new Uint8Array(31 * 4)]],
     ['numbersSize', 'trailing bytes', [encodeHeader(contribution), new Uint8Array(32 * 4 + 1)]],
+    ['numbersSize', 'four bytes a number where the header says two', [encodeHeader(rounded), numbersOf(contribution)]],
     ['magic', 'another protocol', changed(bytes => bytes.write('HTTP', 0))],
     ['version', 'version 2', changed(bytes => bytes.writeUInt8(2, 4))],
     [
@@ -75,13 +79,14 @@ describe('a frame', () => {
     ['fields', 'a byte that means nothing', changed(bytes => bytes.writeUInt8(1, 7))],
     ['otherRun', 'another run', frame({ run: runTag('another run') })],
     ['otherGeneration', 'an older generation', frame({ generation: 6 })],
-    ['notPlanned', 'another format', [encodeHeader({ ...contribution, wire: 'bfloat16' }), numbersOf(contribution)]],
+    ['notPlanned', 'rounded numbers for a bucket that is exact', frame({ wire: 'bfloat16' })],
+    ['notPlanned', 'exact numbers for a bucket that is rounded', frame({ wire: 'float32' }, rounded)],
     ['notPlanned', 'a rank that there is not', frame({ from: 3 })],
     ['notPlanned', 'this rank itself', frame({ from: 1 })],
     ['notPlanned', 'a slice of somebody else', frame({ slice: 0, offset: 0 })],
     ['notPlanned', 'a node of somebody else', frame({ node: { start: 0, end: 1 } })],
     ['notPlanned', 'a node that there is not', frame({ node: { start: 3, end: 5 } })],
-    ['notPlanned', 'a bucket that there is not', frame({ bucket: 2 })],
+    ['notPlanned', 'a bucket that there is not', frame({ bucket: 3 })],
     ['notPlanned', 'an offset between chunks', frame({ offset: 16 })],
     ['notPlanned', 'an offset beyond the end', frame({ offset: 2 ** 32 - 16 })],
     ['notPlanned', 'half a chunk', frame({ length: 16 })],
@@ -98,7 +103,7 @@ describe('a frame', () => {
     const check = (seed: number) => {
       const next = generator(seed, 'frames');
       for (let i = 0; i < perRun; i++) {
-        const header = next() % 2 ? contribution : sum;
+        const header = [contribution, sum, rounded][next() % 3];
         let bytes = encodeHeader(header);
         const kind = next() % 4;
         // Bytes at random; some bytes changed; the same and sealed again; cut or grown.
@@ -106,12 +111,12 @@ describe('a frame', () => {
         else for (let changes = 1 + (next() % 3); changes > 0; changes--) bytes[next() % headerBytes] = next();
         if (kind === 2) bytes = sealed(header, whole => bytes.copy(whole));
         if (kind === 3) bytes = Buffer.concat([bytes, bytes]).subarray(0, next() % (2 * headerBytes));
-        const numbers = new Uint8Array(next() % 2 ? 128 : next() % 300);
+        const numbers = next() % 2 ? numbersOf(header) : new Uint8Array(next() % 300);
         const result = decodeFrame(next() % 50 ? [bytes, numbers] : [bytes], expected);
         seen.add(typeof result === 'string' ? result : 'believed');
         if (typeof result === 'string') {
           if (!refusals.includes(result)) throw new Error(result);
-        } else if (!encodeHeader(result).equals(bytes) || numbers.byteLength !== result.length * 4 || result.generation !== 7) {
+        } else if (!encodeHeader(result).equals(bytes) || numbers.byteLength !== numbersOf(result).byteLength || result.generation !== 7) {
           throw new Error(`believed ${bytes.toString('hex')}`);
         }
       }

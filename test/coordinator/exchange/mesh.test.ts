@@ -8,18 +8,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { curveKeyPair, Push } from 'zeromq';
-import { encodeHeader, type Header, runTag, type Wire } from '../../../coordinator/exchange/frame.ts';
+import { encodeHeader, type Header, runTag } from '../../../coordinator/exchange/frame.ts';
 import { openMesh } from '../../../coordinator/exchange/mesh.ts';
-import { evenly, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
+import type { BucketOptions } from '../../../coordinator/exchange/plan.ts';
+import { bucketsOf, evenly, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
 import { type State, startFleet } from '../../tools/meshes.ts';
 import { digestOf } from '../../tools/meshWorker.ts';
 
 const keys = curveKeyPair();
-const buckets = [5000, 17, 70_000];
+const buckets = bucketsOf(5000, 17, 70_000);
 const chunkLength = 4096;
 
-const reference = (lanes: number, lengths: readonly number[], step: number, wire: Wire = 'float32') =>
-  lengths.map((length, bucket) =>
+const reference = (lanes: number, buckets: readonly BucketOptions[], step: number) =>
+  buckets.map(({ length, wire }, bucket) =>
     digestOf(
       referenceSum(
         Array.from({ length: lanes }, (_, lane) => laneValues(lane, bucket, step, length)),
@@ -30,22 +31,51 @@ const reference = (lanes: number, lengths: readonly number[], step: number, wire
 
 describe('sums', () => {
   const lanes = 5;
-  test.each<[Wire, 'ipc' | 'shm' | 'tcp']>([
-    ['float32', 'ipc'],
-    ['bfloat16', 'shm'],
-    ['bfloat16', 'tcp'],
-  ])('have the same bits with 1, 2, 3 and 4 workers and whatever ranges (%s, %s)', async (wire, transport) => {
-    await using fleet = startFleet(4);
-    const expected = [7, 8, 9].map(step => reference(lanes, buckets, step, wire));
-    const cuts = [[], [false, false, true], [true, false, true], [true, true, false, true]];
-    for (const [generation, cut] of cuts.entries()) {
-      const ranges = partition(lanes, [...cut, false, false, false, false]);
-      await fleet.open({ generation, ranges, buckets, chunkLength, wire, transport, keys, firstStep: 7 });
-      const members = fleet.workers.slice(0, ranges.length);
-      const digests = await Promise.all(members.map(worker => worker.ask({ do: 'sum', from: 7, to: 10 })));
-      for (const digest of digests) expect(digest).toEqual(expected);
-      await Promise.all(members.map(worker => worker.ask({ do: 'close' })));
-    }
+  test.each(['ipc', 'shm', 'tcp'] as const)(
+    'have the same bits with 1, 2, 3 and 4 workers and whatever ranges, some buckets rounded (%s)',
+    async transport => {
+      await using fleet = startFleet(4);
+      const buckets: BucketOptions[] = [
+        { length: 17 },
+        { length: 70_000, wire: 'bfloat16' },
+        { length: 33, wire: 'bfloat16' },
+        { length: 5000 },
+      ];
+      const expected = [7, 8, 9].map(step => reference(lanes, buckets, step));
+      const cuts = [[], [false, false, true], [true, false, true], [true, true, false, true]];
+      for (const [generation, cut] of cuts.entries()) {
+        const ranges = partition(lanes, [...cut, false, false, false, false]);
+        await fleet.open({ generation, ranges, buckets, chunkLength, transport, keys, firstStep: 7 });
+        const members = fleet.workers.slice(0, ranges.length);
+        const digests = await Promise.all(members.map(worker => worker.ask({ do: 'sum', from: 7, to: 10 })));
+        for (const digest of digests) expect(digest).toEqual(expected);
+        await Promise.all(members.map(worker => worker.ask({ do: 'close' })));
+      }
+    },
+  );
+
+  test.each([1, 2])('round what is told to be, also on one worker, and keep whole numbers beside it (%i workers)', async workers => {
+    const buckets: BucketOptions[] = [{ length: 3, wire: 'bfloat16' }, { length: 3 }];
+    const open = (rank: number) =>
+      openMesh({
+        ...{ run: 'test', generation: 1, rank, ranges: evenly(2, workers), buckets },
+        ...{ listen: 'tcp://127.0.0.1:*', trustNetwork: true },
+      });
+    const meshes = await Promise.all(Array.from({ length: workers }, (_, rank) => open(rank)));
+    await Promise.all(meshes.map(mesh => mesh.connect(meshes.map(({ endpoint }) => endpoint))));
+    const sums = await Promise.all(
+      evenly(2, workers).map(({ start, end }, rank) => {
+        const step = meshes[rank].begin(0);
+        for (let lane = start; lane < end; lane++) {
+          for (const bucket of [0, 1]) step.add(lane, bucket, Float32Array.of(2 ** 23 - lane, 257, lane));
+        }
+        return step.total();
+      }),
+    );
+    // bfloat16 has 8 bits: 2^23 - 1 becomes 2^23 and 257 becomes 256.
+    const expected = [Float32Array.of(2 ** 24, 512, 1), Float32Array.of(2 ** 24 - 1, 514, 1)];
+    for (const sum of sums) expect(sum).toEqual(expected);
+    await Promise.all(meshes.map(mesh => mesh.close()));
   });
 
   test('of one bucket are there while others are still computed; a bucket that nobody adds takes no part', async () => {
@@ -65,7 +95,7 @@ describe('sums', () => {
 
   test('name the slow worker, and nobody else', async () => {
     await using fleet = startFleet(3);
-    await fleet.open({ generation: 1, ranges: evenly(3, 3), buckets: [3000] });
+    await fleet.open({ generation: 1, ranges: evenly(3, 3), buckets: bucketsOf(3000) });
     await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'sum', from: 0, to: 2 }))); // all have compiled what they run
     const delayMs = 400;
     await Promise.all(
@@ -82,7 +112,7 @@ describe('sums', () => {
 
 describe('a generation ends', () => {
   const ranges = evenly(4, 3);
-  const large = [400_000, 400_000];
+  const large = bucketsOf(400_000, 400_000);
 
   test('at once when a worker is killed in the middle of a sum, and leaves nothing; those that are left sum the step again', async () => {
     await using fleet = startFleet(3);
@@ -114,7 +144,7 @@ describe('a generation ends', () => {
   test('at once when it is aborted, also while a peer has stopped reading', async () => {
     await using fleet = startFleet(2);
     const [one, other] = fleet.workers;
-    await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: [8_000_000] });
+    await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: bucketsOf(8_000_000) });
     other.process.kill('SIGSTOP');
     await one.ask({ do: 'begin', step: 0, buckets: [0] });
     const waiting = one.ask({ do: 'wait', bucket: 0 }).catch(error => error);
@@ -142,7 +172,7 @@ describe('a generation ends', () => {
     await using fleet = startFleet(2);
     const states: State[] = [];
     for (let generation = 1; generation <= 16; generation++) {
-      await fleet.open({ generation, ranges: evenly(2, 2), buckets: [200_000], chunkLength, transport: 'tcp', keys });
+      await fleet.open({ generation, ranges: evenly(2, 2), buckets: bucketsOf(200_000), chunkLength, transport: 'tcp', keys });
       await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'sum', from: 0, to: 2 })));
       await Promise.all(fleet.workers.map(worker => worker.ask({ do: 'close' })));
       states.push(await fleet.workers[0].ask<State>({ do: 'state' }));
@@ -155,7 +185,7 @@ describe('a generation ends', () => {
 
 test('a thousand steps need no more memory than two hundred', async () => {
   await using fleet = startFleet(2);
-  await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: [60_000, 1000], chunkLength });
+  await fleet.open({ generation: 1, ranges: evenly(2, 2), buckets: bucketsOf(60_000, 1000), chunkLength });
   const resident: number[] = [];
   for (const [from, to] of [
     [0, 200],
@@ -236,8 +266,9 @@ describe('strangers', () => {
     await push.send([encodeHeader({ ...header, run: runTag('another') }), numbers]);
     await push.send([encodeHeader({ ...header, step: 5 }), numbers]);
     await push.send([encodeHeader({ ...header, offset: 2 ** 31 }), numbers]);
+    await push.send([encodeHeader({ ...header, wire: 'bfloat16' }), new Uint8Array(32)]); // the bucket is float32
     await push.send([encodeHeader(header), new Uint8Array(63)]);
-    const counted = { parts: 1, otherGeneration: 1, otherRun: 1, otherStep: 1, notPlanned: 1, numbersSize: 1, duplicate: 0 };
+    const counted = { parts: 1, otherGeneration: 1, otherRun: 1, otherStep: 1, notPlanned: 2, numbersSize: 1, duplicate: 0 };
     await vi.waitFor(async () => expect((await stats()).framesDropped).toMatchObject(counted), 10_000);
     const ended = new Promise(resolve => push.events.on('disconnect', resolve));
     await push.send([encodeHeader(header), new Uint8Array(4 * 4096 + 2048)]);
@@ -254,7 +285,7 @@ describe('a mesh of one worker', () => {
       generation: 1,
       rank: 0,
       ranges: evenly(2, 1),
-      buckets: [3],
+      buckets: bucketsOf(3),
       listen: 'tcp://127.0.0.1:*',
       trustNetwork: true,
       signal,
@@ -312,7 +343,7 @@ describe('a mesh of one worker', () => {
 });
 
 describe('openMesh says what is wrong:', () => {
-  const options = { run: 'test', generation: 1, rank: 0, ranges: evenly(1, 1), buckets: [10] };
+  const options = { run: 'test', generation: 1, rank: 0, ranges: evenly(1, 1), buckets: bucketsOf(10) };
   test.each([
     ['tcp://127.0.0.1:*', 'usage', 'tcp://127.0.0.1:* needs keys: without them anyone who can connect can send gradients'],
     ['udp://x', 'usage', 'udp://x: a mesh listens on tcp://address:port, ipc:///folder/name or shm:///folder/name'],

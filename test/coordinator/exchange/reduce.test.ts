@@ -4,13 +4,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arenaOf } from '../../../coordinator/exchange/arena.ts';
-import { type Header, runTag, type Wire } from '../../../coordinator/exchange/frame.ts';
+import { type Header, runTag } from '../../../coordinator/exchange/frame.ts';
 import { createMemory, loadKernels } from '../../../coordinator/exchange/kernels.ts';
-import { bytesSent, planOf } from '../../../coordinator/exchange/plan.ts';
+import { type BucketOptions, bytesSent, planOf } from '../../../coordinator/exchange/plan.ts';
 import { type Outgoing, Reducer } from '../../../coordinator/exchange/reduce.ts';
 import { generator } from '../../../trainer/random.ts';
 import type { Node } from '../../../trainer/tree.ts';
-import { bitsOf, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
+import { wires } from '../../../trainer/wire.ts';
+import { bitsOf, bucketsOf, laneValues, partition, referenceSum } from '../../tools/lanes.ts';
 
 interface Sent extends Omit<Outgoing, 'to'> {
   readonly from: number;
@@ -20,8 +21,7 @@ interface Sent extends Omit<Outgoing, 'to'> {
 /** All steps of one run of the workers; returns what each ended with, bit for bit, by step and bucket. */
 function simulate(
   ranges: readonly Node[],
-  buckets: readonly number[],
-  wire: Wire,
+  buckets: readonly BucketOptions[],
   steps: number,
   seed: number,
   { chunkLength = 32, inline = true } = {},
@@ -31,7 +31,7 @@ function simulate(
   const refused: string[] = [];
   const workers = ranges.map((range, rank) => {
     const plan = planOf({ rank, ranges, buckets, chunkLength });
-    const arena = arenaOf(plan, wire, inline);
+    const arena = arenaOf(plan, inline);
     const memory = createMemory(arena.bytes);
     const worker = {
       rank,
@@ -44,7 +44,7 @@ function simulate(
       totals: [] as string[][],
     };
     const reducer = new Reducer({
-      ...{ plan, wire, arena, memory, kernels: loadKernels(memory), firstStep: 0, inline, now: () => 0 },
+      ...{ plan, arena, memory, kernels: loadKernels(memory), firstStep: 0, inline, now: () => 0 },
       send: frame => {
         for (const to of frame.to) inFlight.push({ ...frame, to, from: rank });
         worker.sent += frame.bytes * frame.to.length;
@@ -84,7 +84,7 @@ function simulate(
 
   const deliver = (frame: Sent) => {
     const { memory } = workers[frame.from];
-    const { kind, step, bucket, node, slice, chunk, checksum, from } = frame;
+    const { kind, wire, step, bucket, node, slice, chunk, checksum, from } = frame;
     const header: Header = { kind, wire, run: runTag('x'), generation: 0, step, bucket, from, slice, node, ...chunk, checksum };
     // Taken as late as can be: the buffer must still be as it was when it was sent, and in shared memory until the step is over.
     const numbers = new Uint8Array(memory.buffer, frame.address, frame.bytes);
@@ -106,8 +106,8 @@ function simulate(
   return { workers, refused, delivered, deliver, framesTo: (rank: number) => sum(delivered, rank) };
 }
 
-const reference = (lanes: number, buckets: readonly number[], wire: Wire, step: number) =>
-  buckets.map((length, bucket) =>
+const reference = (lanes: number, buckets: readonly BucketOptions[], step: number) =>
+  buckets.map(({ length, wire }, bucket) =>
     bitsOf(
       referenceSum(
         Array.from({ length: lanes }, (_, lane) => laneValues(lane, bucket, step, length)),
@@ -118,33 +118,35 @@ const reference = (lanes: number, buckets: readonly number[], wire: Wire, step: 
 
 describe('sums over workers', () => {
   const lanes = fc.integer({ min: 1, max: 9 });
-  const buckets = fc.array(fc.integer({ min: 1, max: 150 }), { minLength: 1, maxLength: 3 });
+  const bucket = fc.record({ length: fc.integer({ min: 1, max: 150 }), wire: fc.constantFrom(...wires) });
+  const mixed = fc.array(bucket, { minLength: 1, maxLength: 4 });
 
-  test.each<Wire>(['float32', 'bfloat16'])('have the bits of the whole tree on one, in whatever order frames come (%s)', wire => {
+  test('have the bits of the whole tree on one, each bucket as it travels, in whatever order frames come', () => {
     fc.assert(
-      fc.property(lanes, fc.infiniteStream(fc.boolean()), buckets, fc.integer(), fc.boolean(), (numLanes, cuts, lengths, seed, inline) => {
+      fc.property(lanes, fc.infiniteStream(fc.boolean()), mixed, fc.integer(), fc.boolean(), (numLanes, cuts, buckets, seed, inline) => {
         const ranges = partition(numLanes, cuts);
         const steps = 4;
-        const { workers, refused } = simulate(ranges, lengths, wire, steps, seed, { inline });
+        const { workers, refused } = simulate(ranges, buckets, steps, seed, { inline });
         expect(refused).toEqual([]);
         for (let step = 0; step < steps; step++) {
-          const expected = reference(numLanes, lengths, wire, step);
+          const expected = reference(numLanes, buckets, step);
           for (const { state } of workers) expect(state.totals[step]).toEqual(expected);
         }
-        for (const { state, plan } of workers) expect(state.sent).toBe(steps * bytesSent(plan, wire === 'float32' ? 4 : 2));
+        for (const { state, plan } of workers) expect(state.sent).toBe(steps * bytesSent(plan));
       }),
-      { numRuns: 150 },
+      { numRuns: 300 },
     );
   });
 
   test('over vectors longer than a block', () => {
     const ranges = partition(5, [true, false, true, false]);
-    const { workers } = simulate(ranges, [10_000], 'float32', 1, 1, { chunkLength: 4096 });
-    for (const { state } of workers) expect(state.totals).toEqual([reference(5, [10_000], 'float32', 0)]);
+    const buckets = wires.map(wire => ({ length: 10_000, wire }));
+    const { workers } = simulate(ranges, buckets, 1, 1, { chunkLength: 4096 });
+    for (const { state } of workers) expect(state.totals).toEqual([reference(5, buckets, 0)]);
   });
 
   test('do not change when frames come again: a second one is refused as duplicate, an old one for its step', () => {
-    const { workers, refused, delivered, deliver } = simulate(partition(4, [true, false, true]), [100], 'float32', 3, 5);
+    const { workers, refused, delivered, deliver } = simulate(partition(4, [true, false, true]), bucketsOf(100), 3, 5);
     for (const frame of delivered) deliver(frame);
     const last = delivered.filter(({ step }) => step === 2).length;
     expect(refused.filter(reason => reason === 'duplicate')).toHaveLength(last);
@@ -153,7 +155,7 @@ describe('sums over workers', () => {
   });
 
   test('take a contribution to the next step, but no sum of it: that depends on this worker', () => {
-    const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5);
+    const { workers, delivered } = simulate(partition(2, [true]), bucketsOf(100), 1, 5);
     const early = (wanted: Header['kind']) => {
       const { kind, step, bucket, node, slice, chunk, checksum, from, to, address, bytes } = delivered.find(
         frame => frame.kind === wanted,
@@ -178,7 +180,7 @@ describe('sums over workers', () => {
   });
 
   test('notice numbers that do not match their checksum', () => {
-    const { workers, delivered } = simulate(partition(2, [true]), [100], 'float32', 1, 5);
+    const { workers, delivered } = simulate(partition(2, [true]), bucketsOf(100), 1, 5);
     const { kind, step, bucket, node, slice, chunk, checksum, from, to, bytes } = delivered.find(frame => frame.kind === 'contribution')!;
     const header: Header = { kind, wire: 'float32', run: 0n, generation: 0, step: step + 1, bucket, from, slice, node, ...chunk, checksum };
     expect(workers[to].reducer.receive(header, new Uint8Array(bytes).fill(1))).toBe('damaged');
