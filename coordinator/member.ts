@@ -46,6 +46,14 @@ export interface Seat {
   readonly ranges: readonly LaneRange[];
 }
 
+/** Which share of which checkpoint: that of a rank, of so many. */
+export interface Share {
+  readonly generation: number;
+  readonly step: number;
+  readonly rank: number;
+  readonly size: number;
+}
+
 export type Order =
   /** Say what state is held (`holding`). */
   | { readonly order: 'describe' }
@@ -53,10 +61,10 @@ export type Order =
   | ({ readonly order: 'open' } & Seat)
   /** Compute the step and sum it up with the peers (`prepared`). `peers`: addresses by rank. `verify`: see worker.ts */
   | ({ readonly order: 'compute'; readonly step: number; readonly peers: readonly string[]; readonly verify: boolean } & Seat)
-  /** Apply what was prepared. */
+  /** Apply what was prepared (`applied`). */
   | { readonly order: 'apply'; readonly step: number }
   /** Store this rank's share of a checkpoint (`saved`). */
-  | { readonly order: 'save'; readonly generation: number; readonly step: number; readonly rank: number; readonly size: number }
+  | ({ readonly order: 'save' } & Share)
   /** Offer the state to newcomers (`offering`). */
   | { readonly order: 'offer'; readonly step: number }
   /** Take the state over from there (`holding`). */
@@ -65,7 +73,10 @@ export type Order =
   | { readonly order: 'abort' }
   | { readonly order: 'end'; readonly code: EndCode; readonly sentence: string };
 
-type Told = Extract<FromWorkerBody, { type: 'listening' | 'prepared' | 'offering' | 'holding' | 'saved' | 'failed' | 'unreachable' }>;
+type Told = Extract<
+  FromWorkerBody,
+  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'saved' | 'failed' | 'unreachable' }
+>;
 
 /** What the main thread has done: the same words that go to the coordinator, or that a state could not be fetched this time. */
 export type Done = Told | { readonly type: 'unfetched' };
@@ -98,8 +109,10 @@ export interface Member {
   /** The step that is computed or prepared in this generation, 0 if none. */
   started: number;
   prepared?: Prepared;
-  /** The generation and step of the last share of a checkpoint, and what was said of it. */
-  saving?: { readonly generation: number; readonly step: number; done?: Told };
+  /** What was said of the last step that was applied. */
+  applied?: Told;
+  /** The last share of a checkpoint, and what was said of it. */
+  saving?: Share & { done?: Told };
   offering?: { readonly step: number; done?: Told };
   fetching?: { readonly step: number; readonly address: string };
   joinedAt: number;
@@ -180,7 +193,8 @@ class Turn {
     switch (body.type) {
       case 'welcome':
         if (member.phase === 'joining') member.phase = 'in';
-        return;
+        // A new coordinator may not have heard it.
+        return this.#again(member.applied);
       case 'alive':
         return;
       case 'refuse':
@@ -267,12 +281,16 @@ class Turn {
         if (done.generation !== member.seat?.generation || done.step !== member.started) return;
         member.prepared = done;
         break;
+      case 'applied':
+        member.applied = done;
+        break;
       case 'offering':
         if (member.offering?.step !== done.step) return;
         member.offering.done = done;
         break;
       case 'saved':
-        if (member.saving?.generation === done.generation && member.saving.step === done.step) member.saving.done = done;
+        // A save may outlast its coordinator, and the next one counts its generations anew.
+        if (member.saving && sameShare(member.saving, done)) member.saving.done = done;
         break;
       case 'unfetched':
         member.fetching = undefined;
@@ -303,8 +321,8 @@ class Turn {
     const { saving, seat } = member;
     if (saving?.generation === generation && saving.step === step) return this.#again(saving.done);
     if (seat?.generation !== generation || member.step !== step) return;
-    member.saving = { generation, step };
-    this.orders.push({ order: 'save', generation, step, rank: seat.rank, size: seat.ranges.length });
+    member.saving = { generation, step, rank: seat.rank, size: seat.ranges.length };
+    this.orders.push({ order: 'save', ...member.saving });
   }
 
   #drop(): void {
@@ -331,6 +349,7 @@ class Turn {
     member.joinedAt = this.#now;
     member.seat = undefined;
     member.address = undefined;
+    member.saving = undefined;
     member.fetching = undefined;
     this.orders.push({ order: 'describe' });
   }
@@ -356,3 +375,6 @@ class Turn {
     this.messages.push({ session: this.#session, body });
   }
 }
+
+const sameShare = (a: Share, b: Share): boolean =>
+  a.generation === b.generation && a.step === b.step && a.rank === b.rank && a.size === b.size;

@@ -23,7 +23,7 @@ const errorCode = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]])
 const session = z.strictObject({ process: z.uuid(), attempt: count });
 
 /** What must be the same on all workers for their weights to be the same, as digests. */
-const digests = z.strictObject({ code: digest, data: digest, library: digest });
+const digests = z.strictObject({ job: digest, code: digest, data: digest, library: digest });
 
 /** The state after `step` steps, the place in the epoch's order at which the next step begins, and whether there is no next one. */
 const holding = z.strictObject({ step: count, digest, epoch: count, next: count, finished: z.boolean() });
@@ -70,10 +70,12 @@ const fromWorkerBody = z.discriminatedUnion('type', [
     /** Of computing, without waiting for others. */
     seconds: z.number().min(0),
   }),
+  /** The task's report of a step that this worker has applied. */
+  z.strictObject({ type: z.literal('applied'), step: count, report: text(20_000) }),
   z.strictObject({ type: z.literal('offering'), step: count, address }),
   z.strictObject({ type: z.literal('holding'), holds: holding }),
-  /** This worker's share of a checkpoint is stored; `share` says what the manifest must know of it. */
-  z.strictObject({ type: z.literal('saved'), generation: count, step: count, share: text(200_000) }),
+  /** The share of this rank, of so many, is stored; `share` says what the manifest must know of it. */
+  z.strictObject({ type: z.literal('saved'), generation: count, step: count, rank: count, size: count, share: text(200_000) }),
   z.strictObject({
     type: z.literal('failed'),
     generation: count,

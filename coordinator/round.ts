@@ -4,7 +4,10 @@
  *
  * A step is computed by the members of one generation and committed once all of them have prepared the same digest. Whoever is lost
  * before that ends the generation: the others compute the same step again, from weights that nobody has changed. Between two steps
- * lies a boundary, and only there do members come and go, states travel and checkpoints begin.
+ * lies a boundary, and only there do members come and go and states travel.
+ *
+ * A step after a checkpoint is computed while that is on its way, but committed only once it is durable. So whatever was to be kept is
+ * stored or still held by the workers, whoever dies, the coordinator too.
  *
  * Messages may be lost: a heartbeat that shows that a worker lacks something is answered with it once more. Workers take every order
  * once, by its generation and step (member.ts).
@@ -35,6 +38,8 @@ export interface RoundOptions {
   readonly digests?: Digests;
   /** How often losses may break one and the same step before the run gives up: it is the step that kills. */
   readonly attempts: number;
+  /** The step of the newest durable checkpoint, 0 where there is none: the state before the first step needs none. */
+  readonly savedStep: number;
   readonly timing: Timing;
 }
 
@@ -59,19 +64,24 @@ export const defaultTiming: Timing = {
   quarantineMs: 30_000,
 };
 
-export type RoundEvent =
-  | FromWorker
-  | { readonly tick: true }
+export type RoundEvent = FromWorker | { readonly tick: true } | Command;
+
+/** What the coordinator's main thread says. */
+export type Command =
   | { readonly ask: 'checkpoint' }
   /** Checkpoint at the next boundary, then end with this code. A second one ends at once. */
-  | { readonly ask: 'stop'; readonly code: 'preempted' | 'interrupted' };
+  | { readonly ask: 'stop'; readonly code: 'preempted' | 'interrupted' }
+  /** The manifest of the checkpoint of this step is written. */
+  | { readonly durable: number };
 
 export type Effect =
   | { readonly do: 'send'; readonly id: string; readonly session: Session; readonly body: FromCoordinatorBody }
   /** The run stands at this step, which is not the one after the last committed: at the start, or since all that held that were lost. */
   | { readonly do: 'position'; readonly step: number; readonly place: Place }
   | { readonly do: 'committed'; readonly step: number; readonly digest: string; readonly place: Place; readonly members: readonly string[] }
-  /** Every share of the checkpoint is stored: the manifest can be written. */
+  /** What a worker of the run says that it has applied: each step from every member, the last one perhaps more than once. */
+  | { readonly do: 'applied'; readonly id: string; readonly step: number; readonly report: string }
+  /** Every share of the checkpoint is stored: the manifest can be written. Until `durable` answers it, no step is committed. */
   | { readonly do: 'checkpointed'; readonly step: number; readonly generation: number; readonly shares: readonly string[] }
   | { readonly do: 'lost'; readonly id: string; readonly why: string }
   | { readonly do: 'end'; readonly code: EndCode; readonly sentence: string; readonly images: readonly string[] };
@@ -106,15 +116,14 @@ export interface Round {
   prepared: Map<string, Prepared>;
   /** A state on its way from a member to newcomers. */
   transfer?: { readonly donor: string; readonly since: number; address?: string; told: string[] };
-  checkpoint?: {
-    readonly step: number;
-    readonly generation: number;
-    readonly ranks: readonly string[];
-    readonly shares: Map<string, string>;
-  };
+  /** At the next boundary. */
+  checkpointAsked: boolean;
+  /** The state of the committed step must be durable before another step is committed. */
   checkpointDue: boolean;
-  /** The step of the last checkpoint that is whole. */
-  savedStep?: number;
+  /** That of the committed step, from when it is asked for until it is durable. */
+  checkpoint?: { readonly ranks: readonly string[]; readonly shares: Map<string, string> };
+  /** The step of the last durable checkpoint. */
+  savedStep: number;
   /** What the run ends with at the next boundary, once it is saved. */
   ending?: 'ok' | 'preempted' | 'interrupted';
   /** Since there are enough workers to begin. */
@@ -140,7 +149,9 @@ export function createRound(options: RoundOptions): Round {
     ranges: [],
     addresses: new Map(),
     prepared: new Map(),
+    checkpointAsked: false,
     checkpointDue: false,
+    savedStep: options.savedStep,
     apart: new Map(),
     quarantine: new Map(),
   };
@@ -173,6 +184,7 @@ class Turn {
   take(event: RoundEvent): void {
     if ('tick' in event) this.#tick();
     else if ('ask' in event) this.#ask(event);
+    else if ('durable' in event) this.#keep(event.durable);
     else this.#hear(event);
   }
 
@@ -180,7 +192,9 @@ class Turn {
   settle(): void {
     const { round } = this;
     if (round.phase === 'opening' && round.addresses.size === round.members.length) round.phase = 'boundary';
-    if (round.phase === 'computing' && round.prepared.size === round.members.length) this.#commit();
+    const isOpen = round.members.length > 0 && (round.phase === 'boundary' || round.phase === 'computing');
+    if (isOpen && round.checkpointDue && !round.checkpoint) this.#beginCheckpoint();
+    if (round.phase === 'computing' && round.prepared.size === round.members.length && !round.checkpointDue) this.#commit();
     // Before anything else is asked of them, they must stop waiting for a lost peer.
     for (const id of this.#stranded) this.#send(id, { type: 'abort', generation: round.generation, committed: round.committed! });
     this.#stranded.clear();
@@ -224,10 +238,18 @@ class Turn {
   #ask(event: Extract<RoundEvent, { ask: string }>): void {
     const { round } = this;
     if (round.phase === 'ended') return;
-    if (event.ask === 'checkpoint') round.checkpointDue = true;
+    if (event.ask === 'checkpoint') round.checkpointAsked = true;
     else if (round.ending && round.ending !== 'ok') {
       this.#end('interrupted', `stopped at once, after step ${round.committed?.step ?? 0}; the last checkpoint stands`);
     } else round.ending = event.code;
+  }
+
+  #keep(step: number): void {
+    const { round } = this;
+    if (!round.checkpointDue || step !== round.committed!.step) return;
+    round.savedStep = step;
+    round.checkpointDue = false;
+    round.checkpoint = undefined;
   }
 
   #hear({ id, session, body }: FromWorker): void {
@@ -270,16 +292,11 @@ class Turn {
       case 'holding':
         if (!isMember) worker.holds = body.holds;
         return;
-      case 'saved':
-        if (
-          round.checkpoint?.generation === body.generation &&
-          round.checkpoint.step === body.step &&
-          round.checkpoint.ranks.includes(id)
-        ) {
-          round.checkpoint.shares.set(id, body.share);
-          this.#completeCheckpoint();
-        }
+      case 'applied':
+        this.effects.push({ do: 'applied', id, step: body.step, report: body.report });
         return;
+      case 'saved':
+        return this.#takeShare(id, body);
       case 'unreachable': {
         const other = round.members[body.rank];
         if (!isMember || body.generation !== round.generation || other === undefined || other === id) return;
@@ -315,7 +332,7 @@ class Turn {
       this.#lose(known, 'came back anew');
     }
     round.digests ??= join.digests;
-    for (const part of ['code', 'data', 'library'] as const) {
+    for (const part of ['job', 'code', 'data', 'library'] as const) {
       const [ours, theirs] = [round.digests[part], join.digests[part]];
       if (ours === theirs) continue;
       const sentence = `the ${part} of ${id} is ${theirs}, that of the run is ${ours}; every worker needs the same ${part}`;
@@ -341,9 +358,8 @@ class Turn {
     const { id } = worker;
     if (!committed) return;
     const rank = round.members.indexOf(id);
-    if (checkpoint?.ranks.includes(id) && !checkpoint.shares.has(id) && view.step >= checkpoint.step) {
-      const { generation, step } = checkpoint;
-      this.#send(id, { type: 'commit', committed: { ...committed, generation, step, checkpoint: true } });
+    if (checkpoint?.ranks.includes(id) && !checkpoint.shares.has(id) && view.step >= committed.step) {
+      this.#send(id, { type: 'commit', committed });
     }
     if (rank < 0) {
       if (view.started > committed.step) this.#send(id, { type: 'abort', generation: round.generation, committed });
@@ -392,8 +408,7 @@ class Turn {
     const { checkpoint } = round;
     if (checkpoint?.ranks.includes(id) && !checkpoint.shares.has(id)) {
       round.checkpoint = undefined;
-      round.checkpointDue = true;
-      if (round.committed) round.committed.checkpoint = false;
+      round.committed!.checkpoint = false;
     }
     if (!round.members.includes(id)) return;
     for (const member of round.members) if (member !== id) this.#stranded.add(member);
@@ -432,40 +447,47 @@ class Turn {
     );
     if (typeof place === 'string') return this.#end('integrity', `step ${step}: ${place}`);
 
-    const wanted = round.checkpointDue || first.after !== 'next' || round.ending !== undefined;
-    const committed = { generation: round.generation, step, digest: first.digest, checkpoint: false };
-    round.committed = committed;
+    round.checkpointDue = round.checkpointAsked || first.after !== 'next' || round.ending !== undefined;
+    round.checkpointAsked = false;
+    round.committed = { generation: round.generation, step, digest: first.digest, checkpoint: false };
     round.place = place;
     round.phase = 'boundary';
     if (round.losses && round.losses.step <= step) round.losses = undefined;
     round.prepared.clear();
     round.apart.clear();
-    round.checkpointDue = wanted;
     if (first.after === 'finish') round.ending ??= 'ok';
-    if (wanted && !round.checkpoint) this.#beginCheckpoint();
-    for (const id of round.members) {
-      // Whoever has prepared applies: it holds the step, or is lost.
-      round.workers.get(id)!.holds = { step, digest: '', ...place, finished: first.after === 'finish' };
-      this.#send(id, { type: 'commit', committed: round.committed });
-    }
+    // Whoever has prepared applies: it holds the step, or is lost.
+    for (const id of round.members) round.workers.get(id)!.holds = { step, digest: '', ...place, finished: first.after === 'finish' };
+    if (round.checkpointDue) this.#beginCheckpoint();
+    else this.#tellCommitted();
     this.effects.push({ do: 'committed', step, digest: first.digest, place, members: [...round.members] });
   }
 
   #beginCheckpoint(): void {
     const { round } = this;
-    const { generation } = round;
-    round.committed = { ...round.committed!, generation, checkpoint: true };
-    round.checkpointDue = false;
-    round.checkpoint = { step: round.committed.step, generation, ranks: [...round.members], shares: new Map() };
+    round.committed = { ...round.committed!, generation: round.generation, checkpoint: true };
+    round.checkpoint = { ranks: [...round.members], shares: new Map() };
+    this.#tellCommitted();
   }
 
-  #completeCheckpoint(): void {
-    const { round } = this;
-    const { step, generation, ranks, shares } = round.checkpoint!;
-    if (shares.size < ranks.length) return;
-    this.effects.push({ do: 'checkpointed', step, generation, shares: ranks.map(id => shares.get(id)!) });
-    round.savedStep = step;
-    round.checkpoint = undefined;
+  #tellCommitted(): void {
+    for (const id of this.round.members) this.#send(id, { type: 'commit', committed: this.round.committed! });
+  }
+
+  #takeShare(id: string, saved: Extract<FromWorker['body'], { type: 'saved' }>): void {
+    const { committed, checkpoint } = this.round;
+    if (!committed || !checkpoint || checkpoint.shares.has(id)) return;
+    const { ranks, shares } = checkpoint;
+    const { step, generation } = committed;
+    if (saved.generation !== generation || saved.step !== step || saved.size !== ranks.length || ranks[saved.rank] !== id) return;
+    shares.set(id, saved.share);
+    if (this.#isStored()) this.effects.push({ do: 'checkpointed', step, generation, shares: ranks.map(rank => shares.get(rank)!) });
+  }
+
+  /** Every share of the checkpoint is. */
+  #isStored(): boolean {
+    const { checkpoint } = this.round;
+    return checkpoint !== undefined && checkpoint.shares.size === checkpoint.ranks.length;
   }
 
   /** Between two steps: who is in, who needs the state, what is saved; then the next step, or waiting. */
@@ -482,7 +504,8 @@ class Turn {
       if (!this.#isSaved(holders)) return;
       const code = round.ending;
       if (code === 'ok') return this.#end('ok', `finished after step ${step}`);
-      return this.#end(code, `${code} after step ${step}; the checkpoint is written, continue with --resume`);
+      const written = step > 0 ? ' the checkpoint is written,' : '';
+      return this.#end(code, `${code} after step ${step};${written} continue with --resume`);
     }
     if (needing.length > 0) return this.#pass(holders, needing);
     round.transfer = undefined;
@@ -508,7 +531,10 @@ class Turn {
     const { round } = this;
     const { workers, timing, lanes } = round.options;
     const all = [...round.workers.values()];
-    if (round.committed && all.some(({ holds }) => holds?.step === round.committed!.step)) return true;
+    const { committed } = round;
+    if (committed && all.some(({ holds }) => holds?.step === committed.step)) return true;
+    // To end, nobody needs to hold what is stored.
+    if (round.ending && committed && (this.#isStored() || round.savedStep === committed.step)) return true;
     const holding = all.filter(worker => worker.holds && this.#isEligible(worker));
     const eligible = all.filter(worker => this.#isEligible(worker)).length;
     if (round.ending && round.ending !== 'ok') {
@@ -527,9 +553,9 @@ class Turn {
     round.committed = { generation: round.generation, step: best.step, digest: '', checkpoint: false };
     round.place = { epoch: best.epoch, next: best.next };
     round.ending = best.finished ? 'ok' : undefined;
-    if (round.checkpoint) round.checkpointDue = true;
+    round.checkpointAsked ||= round.checkpointDue;
+    round.checkpointDue = best.step > round.savedStep;
     round.checkpoint = undefined;
-    round.savedStep = undefined;
     this.effects.push({ do: 'position', step: best.step, place: round.place });
     return true;
   }
@@ -563,17 +589,18 @@ class Turn {
     }
   }
 
-  /** Has the state of this boundary saved by the members, or by the holders where no generation is whole; true once it is. */
+  /** Has the state of this boundary saved by the members, or by the holders where no generation is whole; true once it is durable. */
   #isSaved(holders: readonly Worker[]): boolean {
     const { round } = this;
     const { lanes } = round.options;
-    if (round.savedStep === round.committed!.step || holders.length === 0) return true;
-    if (round.members.length === 0) {
+    if (round.savedStep === round.committed!.step) return true;
+    if (round.checkpoint) return false;
+    if (holders.length === 0) return true;
+    round.checkpointDue = true;
+    if (round.members.length > 0) this.#beginCheckpoint();
+    else {
       const chosen = holders.slice(0, lanes);
       this.#open(chosen, dealLanes(lanes, new Array(chosen.length).fill(lanes))!);
-    } else if (!round.checkpoint) {
-      this.#beginCheckpoint();
-      for (const id of round.members) this.#send(id, { type: 'commit', committed: round.committed! });
     }
     return false;
   }

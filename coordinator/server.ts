@@ -53,17 +53,22 @@ export class Coordinator {
 
   /** At the next boundary. */
   checkpoint(): void {
-    this.#tell({ type: 'checkpoint' });
+    this.#tell({ ask: 'checkpoint' });
+  }
+
+  /** The manifest of the checkpoint of this step is written: the answer to each `checkpointed`, without which no step is committed. */
+  durable(step: number): void {
+    this.#tell({ durable: step });
   }
 
   /** Saves at the next boundary and ends; asked twice, ends at once. */
   stop(code: 'preempted' | 'interrupted'): void {
-    this.#tell({ type: 'stop', code });
+    this.#tell({ ask: 'stop', code });
   }
 
   /** Goes without a word to the workers. */
   async close(): Promise<void> {
-    this.#tell({ type: 'close' });
+    this.#tell('close');
     await this.#exited;
   }
 

@@ -3,7 +3,7 @@
  */
 import type { KeyPair } from './exchange/keys.ts';
 import type { Malformed } from './messages.ts';
-import type { Effect, RoundOptions } from './round.ts';
+import type { Command, Effect, RoundOptions } from './round.ts';
 
 export interface ServerThreadOptions {
   readonly run: string;
@@ -36,10 +36,7 @@ export interface Status {
 
 export type CoordinatorEvent = Exclude<Effect, { do: 'send' }> | { readonly do: 'status'; readonly status: Status };
 
-export type ToServer =
-  | { readonly type: 'checkpoint' }
-  | { readonly type: 'stop'; readonly code: 'preempted' | 'interrupted' }
-  | { readonly type: 'close' };
+export type ToServer = Command | 'close';
 
 export type FromServer =
   | { readonly type: 'listening'; readonly endpoint: string }

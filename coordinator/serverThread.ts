@@ -133,8 +133,8 @@ function close(): void {
 const ticking = setInterval(() => take({ tick: true }), tickMs);
 const reporting = setInterval(() => tell({ type: 'event', event: { do: 'status', status: status() } }), statusMs);
 port.on('message', (message: ToServer) => {
-  if (message.type === 'close') close();
-  else take(message.type === 'checkpoint' ? { ask: 'checkpoint' } : { ask: 'stop', code: message.code });
+  if (message === 'close') close();
+  else take(message);
 });
 
 try {

@@ -3,7 +3,7 @@
  */
 import { SegfleetError } from '../trainer/errors.ts';
 import type { Control } from './control.ts';
-import type { Order, Seat } from './member.ts';
+import type { Order, Seat, Share } from './member.ts';
 import type { EndCode, Holding, Samples } from './messages.ts';
 import { fetchState, type Offer, offerState, type StateLink } from './state.ts';
 
@@ -45,15 +45,13 @@ export interface WorkerTask {
    * reached: the worker then waits for the coordinator, which hears more
    */
   compute(order: StepOrder, signal: AbortSignal): Promise<StepResult>;
-  /** Applies the sums that were kept. */
-  apply(step: number): Promise<void>;
-  /** Takes a copy of this rank's share of the state; the function stores it, while steps go on, and says what the manifest must know. */
-  save(share: {
-    readonly step: number;
-    readonly generation: number;
-    readonly rank: number;
-    readonly size: number;
-  }): Promise<() => Promise<string>>;
+  /** Applies the sums that were kept. Returns a report of it for the coordinator, at most 20,000 characters. */
+  apply(step: number): Promise<string>;
+  /**
+   * Takes a copy of this rank's share of the state, that after the last applied step even if the next one is prepared; the function
+   * stores it, while the next step is computed, and says what the manifest must know.
+   */
+  save(share: Share): Promise<() => Promise<string>>;
   exportState(): Promise<Uint8Array>;
   /** All of it or, where it throws, nothing. */
   importState(bytes: Uint8Array, step: number): Promise<void>;
@@ -118,11 +116,11 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
         }
       }
       case 'apply':
-        return task.apply(order.step);
+        return control.done({ type: 'applied', step: order.step, report: await task.apply(order.step) });
       case 'save': {
-        const { generation, step } = order;
+        const { generation, step, rank, size } = order;
         const store = await task.save(order);
-        void store().then(share => control.done({ type: 'saved', generation, step, share }), fail);
+        void store().then(share => control.done({ type: 'saved', generation, step, rank, size, share }), fail);
         return;
       }
       case 'offer': {
@@ -153,7 +151,8 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
         return { code: order.code, sentence: order.sentence };
       }
       await follow(order, signal).catch(error => {
-        if (!signal.aborted) fail(error);
+        const isGivenUp = signal.aborted && (order.order === 'open' || order.order === 'compute');
+        if (!isGivenUp) fail(error);
       });
     }
   } finally {

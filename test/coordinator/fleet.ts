@@ -5,10 +5,10 @@
  */
 
 import { advanceMember, createMember, type Done, type Member, type MemberEvent, type Order } from '../../coordinator/member.ts';
-import type { Digests, FromCoordinator, FromWorker, Holding } from '../../coordinator/messages.ts';
+import type { Digests, FromCoordinator, FromWorker, Holding, Prepared } from '../../coordinator/messages.ts';
 import { advance, createRound, type Effect, type Round, type RoundEvent, type RoundOptions } from '../../coordinator/round.ts';
 import { generator } from '../../trainer/random.ts';
-import { applySum, firstWeights, placeOf, samplesOf, sumOf, undisturbed } from './toy.ts';
+import { applySum, placeOf, samplesOf, sumOf, undisturbed } from './toy.ts';
 
 export interface Plan {
   readonly seed: number;
@@ -46,7 +46,7 @@ export interface Fault {
   readonly lasts: number;
 }
 
-export const fleetDigests: Digests = { code: 'c', data: 'd', library: 'l' };
+export const fleetDigests: Digests = { job: 'j', code: 'c', data: 'd', library: 'l' };
 const healedAt = 60_000;
 /** Virtual milliseconds after healing within which the run must have ended. */
 const mustEndWithin = 240_000;
@@ -91,6 +91,10 @@ export class Fleet {
   readonly counts = { lost: 0, checkpoints: 0, transfers: 0, rewinds: 0, stale: 0, events: 0 };
   #coordinatorPausedUntil = 0;
   #committed: number | undefined;
+  /** The steps whose manifest is written. */
+  readonly #durable = new Set([0]);
+  /** The step that must be durable before another one is committed. */
+  #owed = 0;
   readonly #digests = new Map<number, string>();
   readonly #fabric = new Map<string, { sums: Map<number, number>; size: number }>();
   readonly #draw: () => number;
@@ -134,12 +138,18 @@ export class Fleet {
     if (this.round.end === undefined || this.round.workers.size > 0) return false;
     const { steps } = this.plan;
     for (let step = 1; step <= steps; step++) if (!this.#digests.has(step)) throw new Error(`I2: step ${step} was never committed`);
+    if (!this.#durable.has(steps)) throw new Error('I5: the run ended before its last state was durable');
     return true;
   }
 
   #options(term: number): RoundOptions {
     const { lanes, min, workers } = this.plan;
-    return { term, lanes, workers: { min, expected: workers }, digests: fleetDigests, attempts: 1000, timing };
+    const savedStep = this.#newestDurable();
+    return { term, lanes, workers: { min, expected: workers }, digests: fleetDigests, attempts: 1000, savedStep, timing };
+  }
+
+  #newestDurable(): number {
+    return Math.max(...this.#durable);
   }
 
   // --- the network
@@ -218,9 +228,18 @@ export class Fleet {
         case 'lost':
           this.counts.lost++;
           break;
-        case 'checkpointed':
-          this.counts.checkpoints++;
+        case 'applied':
+          if (effect.report !== String(this.expected[effect.step]))
+            throw new Error(`I1: ${effect.id} reports ${effect.report} of step ${effect.step}`);
           break;
+        case 'checkpointed': {
+          const { step, shares } = effect;
+          this.counts.checkpoints++;
+          if (shares.some((share, rank) => share !== `${step}:${rank}/${shares.length}`))
+            throw new Error(`I5: shares ${shares} of step ${step}`);
+          this.#after(this.#draw() * 500, () => this.#writeManifest(step, term));
+          break;
+        }
         case 'end':
           if (term === this.round.options.term) this.ends.push(effect);
           break;
@@ -234,13 +253,24 @@ export class Fleet {
       if (step !== this.#committed! + 1) throw new Error(`I2: step ${step} after ${this.#committed}`);
       this.#committed = step;
     }
+    if (!this.#durable.has(this.#owed)) throw new Error(`I5: step ${step} was committed before step ${this.#owed} was durable`);
+    if (this.#whatFollows(step) !== 'next') this.#owed = step;
     if ((this.#digests.get(step) ?? digest) !== digest) throw new Error(`I2: step ${step} was committed twice, differently`);
     this.#digests.set(step, digest);
   }
 
   #position(step: number, term: number): void {
     if (term === this.round.options.term) this.#committed = step;
+    this.#owed = step > this.#newestDurable() ? step : 0;
     if (step > 0 && !this.#digests.has(step)) throw new Error(`I2: goes on from step ${step}, which was never committed`);
+  }
+
+  /** What the coordinator's main thread does; that of a coordinator that is dead does nothing more. */
+  #writeManifest(step: number, term: number): void {
+    if (term !== this.round.options.term) return;
+    if (this.now < this.#coordinatorPausedUntil) return this.#at(this.#coordinatorPausedUntil, () => this.#writeManifest(step, term));
+    this.#durable.add(step);
+    this.#advance([{ durable: step }]);
   }
 
   #hearFrom(message: FromWorker): void {
@@ -268,12 +298,14 @@ export class Fleet {
     const uuid = `00000000-0000-4000-8000-${String(this.processes.length).padStart(12, '0')}`;
     const options = { id, process: uuid, incarnation, digests, capacity: this.plan.capacity, timing: memberTiming };
     const { member, orders } = createMember(options, this.now);
+    // Sometimes it begins with what is stored.
+    const step = this.#draw() < 0.5 ? this.#newestDurable() : 0;
     const process: Process = {
       id,
       process: uuid,
       member,
-      weights: firstWeights,
-      step: 0,
+      weights: this.expected[step],
+      step,
       queue: [...orders],
       busy: false,
       era: 0,
@@ -368,8 +400,7 @@ export class Fleet {
             process.sums = { step, sum: total };
             const digest = `${total}:${process.weights}`;
             const samples = samplesOf(step, lanes, this.plan);
-            const after = step === this.plan.steps ? 'finish' : step % 5 === 0 ? 'checkpoint' : 'next';
-            this.#done(process, { type: 'prepared', generation, step, digest, samples, after, seconds: 0.1 });
+            this.#done(process, { type: 'prepared', generation, step, digest, samples, after: this.#whatFollows(step), seconds: 0.1 });
           });
           process.waiting = () => {
             if (!isThere()) return;
@@ -385,13 +416,15 @@ export class Fleet {
         process.weights = applySum(process.weights, order.step, process.sums.sum);
         process.step = order.step;
         process.sums = undefined;
-        return finish(() => {})();
-      case 'save':
+        return finish(() => this.#done(process, { type: 'applied', step: order.step, report: String(process.weights) }))();
+      case 'save': {
+        const { generation, step, rank, size } = order;
         if (process.step !== order.step) throw new Error(`I5: ${process.id} saves step ${order.step} at step ${process.step}`);
         this.#after(200 + this.#draw() * 2000, () => {
-          this.#done(process, { type: 'saved', generation: order.generation, step: order.step, share: `${order.rank}/${order.size}` });
+          this.#done(process, { type: 'saved', generation, step, rank, size, share: `${step}:${rank}/${size}` });
         });
         return finish(() => {})();
+      }
       case 'offer':
         if (process.step !== order.step) throw new Error(`I4: ${process.id} offers step ${order.step} at step ${process.step}`);
         return wait(10, () => {
@@ -410,6 +443,11 @@ export class Fleet {
         });
       }
     }
+  }
+
+  #whatFollows(step: number): Prepared['after'] {
+    if (step === this.plan.steps) return 'finish';
+    return step % 5 === 0 ? 'checkpoint' : 'next';
   }
 
   #holding({ step, weights }: Process): Holding {

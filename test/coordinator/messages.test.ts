@@ -13,6 +13,7 @@ const writeMessage = (message: FromWorker | FromCoordinator): Buffer => Buffer.f
 const session = { process: '3b241101-e2bb-4255-8caf-4136c566a962', attempt: 0 };
 const fromWorker = (body: FromWorker['body']): FromWorker => ({ version: 1, run: 'r', id: 'w0', session, body });
 const heartbeat = fromWorker({ type: 'heartbeat', generation: 1, step: 2, started: 3, prepared: 0, stalledMs: 4 });
+const digests = { job: 'j', code: 'c', data: 'd', library: 'l' };
 const committed = { generation: 1, step: 7, digest: 'd', checkpoint: false };
 
 const workerBodies: FromWorker['body'][] = [
@@ -20,11 +21,11 @@ const workerBodies: FromWorker['body'][] = [
     type: 'join',
     incarnation: 0,
     term: 0,
-    digests: { code: 'c', data: 'd', library: 'l' },
+    digests,
     capacity: 2,
     holds: { step: 3, digest: 'x', epoch: 1, next: 8, finished: false },
   },
-  { type: 'join', incarnation: 0, term: 0, digests: { code: 'c', data: 'd', library: 'l' }, capacity: 2 },
+  { type: 'join', incarnation: 0, term: 0, digests, capacity: 2 },
   heartbeat.body,
   { type: 'listening', generation: 1, address: 'tcp://10.0.0.1:5000' },
   {
@@ -36,9 +37,10 @@ const workerBodies: FromWorker['body'][] = [
     after: 'next',
     seconds: 0.5,
   },
+  { type: 'applied', step: 3, report: '{"loss":0.5}' },
   { type: 'offering', step: 3, address: 'ipc:///tmp/x/y' },
   { type: 'holding', holds: { step: 3, digest: 'x', epoch: 1, next: 8, finished: true } },
-  { type: 'saved', generation: 1, step: 3, share: '{}' },
+  { type: 'saved', generation: 1, step: 3, rank: 0, size: 2, share: '{}' },
   { type: 'failed', generation: 1, step: 3, code: 'diverged', sentence: 'the loss is NaN', images: ['a.png'] },
   { type: 'unreachable', generation: 1, rank: 2 },
   { type: 'leave' },
@@ -85,6 +87,7 @@ describe('what is dropped, and under which name', () => {
     ['a step below 0', changed({ body: { ...heartbeat.body, step: -1 } }), 'shape'],
     ['a step that is no whole number', changed({ body: { ...heartbeat.body, step: 1.5 } }), 'shape'],
     ['a step beyond what a number can hold', changed({ body: { ...heartbeat.body, step: 1e300 } }), 'shape'],
+    ['a report that is too long', changed({ body: { type: 'applied', step: 1, report: 'x'.repeat(20_001) } }), 'shape'],
     ['a prototype', [Buffer.from(JSON.stringify(heartbeat).replace('{', '{"__proto__":{"id":"x"},'))], 'shape'],
     ['a word of the coordinator', changed({ body: { type: 'welcome' } }), 'shape'],
   ])('%s', (_, frames, malformed) => {
@@ -94,7 +97,7 @@ describe('what is dropped, and under which name', () => {
 
 test('what is too large to be read is not sent either', () => {
   const share = '\u0000'.repeat(60_000); // six bytes each as JSON
-  expect(() => writeMessage(fromWorker({ type: 'saved', generation: 1, step: 1, share }))).toThrow(
+  expect(() => writeMessage(fromWorker({ type: 'saved', generation: 1, step: 1, rank: 0, size: 1, share }))).toThrow(
     /a saved message of \d+ bytes is over the limit/,
   );
 });

@@ -252,6 +252,7 @@ test('the coordinator dies: its successor goes on from what the workers hold', a
   for (const id of 'abc') fleet.add(id);
   await until(() => fleet.committed().length >= 10);
   await fleet.coordinator.close();
+  const before = fleet.history.length;
   await fleet.coordinate(2);
   expect(await fleet.end()).toMatchObject({ code: 'ok' });
   expect([...fleet.weights()].sort(([a], [b]) => a - b)).toEqual(
@@ -263,6 +264,29 @@ test('the coordinator dies: its successor goes on from what the workers hold', a
   const positions = fleet.history.filter(event => event.do === 'position').map(({ step }) => step);
   expect(positions[0]).toBe(0);
   expect(positions[1]).toBeGreaterThanOrEqual(10);
+  // The first coordinator may have missed what was said of its last step; the second one hears it too.
+  expect(fleet.history.slice(before)).toContainEqual({
+    ...{ do: 'applied', id: expect.any(String), step: positions[1] },
+    report: String(undisturbed(30, 4)[positions[1]]),
+  });
+});
+
+test('the coordinator dies before the manifest of a checkpoint is written: its successor has that step saved again before it goes on', async () => {
+  await start({ unwritten: 10 });
+  for (const id of 'abc') fleet.add(id);
+  await until(() => fleet.history.some(event => event.do === 'checkpointed' && event.step === 10));
+  await fleet.coordinator.close();
+  expect(fleet.savedStep).toBe(5);
+  await fleet.coordinate(2);
+  await expectUndisturbed();
+  const steps = fleet.history.filter(event => event.do === 'committed' || event.do === 'checkpointed' || event.do === 'position');
+  const told = steps.map(event => `${event.do} ${event.step}`);
+  expect(told.slice(told.indexOf('committed 10'), told.indexOf('committed 11'))).toEqual([
+    'committed 10',
+    'checkpointed 10',
+    'position 10',
+    'checkpointed 10',
+  ]);
 });
 
 test('a loss that is not a number stops all before anything is applied, and names the images', async () => {
@@ -289,7 +313,7 @@ test('a worker with other data is refused with both digests; the run goes on', a
   await start({ expected: 2 });
   fleet.add('a');
   fleet.add('b');
-  const other = fleet.add('x', { digests: { code: 'c', data: 'other', library: 'l' } });
+  const other = fleet.add('x', { digests: { job: 'j', code: 'c', data: 'other', library: 'l' } });
   await expectUndisturbed();
   expect(other.events).toEqual([
     { event: 'end', id: 'x', code: 'conflict', sentence: 'the data of x is other, that of the run is d; every worker needs the same data' },
@@ -374,7 +398,7 @@ test.each([
 ])('a coordinator does not listen on %s without keys', async (listen, code, sentence) => {
   await start();
   const { lanes } = fleet.options;
-  const round = { term: 1, lanes, workers: { min: 1, expected: 1 }, attempts: 1, timing: defaultTiming };
+  const round = { term: 1, lanes, workers: { min: 1, expected: 1 }, attempts: 1, savedStep: 0, timing: defaultTiming };
   await expect(Coordinator.start({ run: 'toy', listen, round })).rejects.toMatchObject({ code, message: expect.stringMatching(sentence) });
 });
 
@@ -384,7 +408,7 @@ test('a port in use is said as such', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const listen = `tcp://127.0.0.1:${(other.address() as AddressInfo).port}`;
-  const round = { term: 1, lanes: 1, workers: { min: 1, expected: 1 }, attempts: 1, timing: defaultTiming };
+  const round = { term: 1, lanes: 1, workers: { min: 1, expected: 1 }, attempts: 1, savedStep: 0, timing: defaultTiming };
   await expect(Coordinator.start({ run: 'toy', listen, keys, round })).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringMatching(/is in use/),

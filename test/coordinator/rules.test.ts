@@ -1,7 +1,7 @@
 /**
  * The rules of round.ts one by one; every order of events is tried in round.test.ts.
  */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FromCoordinatorBody, FromWorkerBody } from '../../coordinator/messages.ts';
 import {
   advance,
@@ -13,7 +13,7 @@ import {
   type RoundOptions,
 } from '../../coordinator/round.ts';
 
-const digests = { code: 'c', data: 'd', library: 'l' };
+const digests = { job: 'j', code: 'c', data: 'd', library: 'l' };
 const holds = { step: 0, digest: 'x', epoch: 0, next: 0, finished: false };
 
 /** A coordinator under a clock of its own, and what it has said to whom. */
@@ -23,7 +23,8 @@ class Driver {
   effects: readonly Effect[] = [];
 
   constructor(options: Partial<RoundOptions> = {}) {
-    this.round = createRound({ term: 1, lanes: 4, workers: { min: 1, expected: 1 }, attempts: 3, timing: defaultTiming, ...options });
+    const defaults = { term: 1, lanes: 4, workers: { min: 1, expected: 1 }, attempts: 3, savedStep: 0, timing: defaultTiming };
+    this.round = createRound({ ...defaults, ...options });
   }
 
   do(...events: RoundEvent[]): this {
@@ -38,13 +39,43 @@ class Driver {
   }
 
   join(...ids: string[]): this {
-    return this.do(...ids.map(id => from(id, { type: 'join', incarnation: 0, term: 0, digests, capacity: 4, holds })));
+    return this.joinAt(0, ...ids);
+  }
+
+  joinAt(step: number, ...ids: string[]): this {
+    const held = { ...holds, step };
+    return this.do(...ids.map(id => from(id, { type: 'join', incarnation: 0, term: 0, digests, capacity: 4, holds: held })));
+  }
+
+  /** The members of a new generation listen. */
+  listening(): this {
+    const { generation, members } = this.round;
+    return this.do(...members.map(id => from(id, { type: 'listening', generation, address: `at ${id}` })));
   }
 
   /** Joined, listening, and the first step under way. */
   computing(...ids: string[]): this {
-    const { generation } = this.join(...ids).round;
-    return this.do(...ids.map(id => from(id, { type: 'listening', generation, address: `at ${id}` })));
+    return this.join(...ids).listening();
+  }
+
+  /** The members have prepared the next step. */
+  prepare(change: object = {}): this {
+    return this.do(...this.round.members.map(id => this.prepared(id, change)));
+  }
+
+  /** What the members say that have stored their shares of the checkpoint. */
+  saved(...ids: string[]): RoundEvent[] {
+    const { committed, checkpoint } = this.round;
+    const { generation, step } = committed!;
+    const size = checkpoint!.ranks.length;
+    return ids.map(id =>
+      from(id, { type: 'saved', generation, step, rank: checkpoint!.ranks.indexOf(id), size, share: `${id} of ${size}` }),
+    );
+  }
+
+  /** What happened, without what was sent. */
+  get happened(): readonly Effect[] {
+    return this.effects.filter(effect => effect.do !== 'send');
   }
 
   prepared(id: string, change: object = {}): RoundEvent {
@@ -183,16 +214,123 @@ test('a coordinator that was itself stopped blames nobody for its silence', () =
   expect([...driver.round.workers.keys()]).toEqual(['1']);
 });
 
-test('a checkpoint that a share of is lost with its worker is asked for again at the next boundary', () => {
-  const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').do({ ask: 'checkpoint' });
-  driver.do(driver.prepared('1'), driver.prepared('2'));
+describe('a step after a checkpoint', () => {
+  const saving = () => new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').prepare({ after: 'checkpoint' });
+
+  test('is computed at once, but committed only when the checkpoint is durable', () => {
+    const driver = saving();
+    expect(driver.said('1')).toMatchObject([
+      { type: 'commit', committed: { step: 1, checkpoint: true } },
+      { type: 'start', step: 2 },
+    ]);
+    driver.prepare().do(...driver.saved('1'), ...driver.saved('1'));
+    expect(driver.happened).toEqual([]);
+    driver.do(...driver.saved('2'));
+    expect(driver.happened).toEqual([{ do: 'checkpointed', step: 1, generation: 1, shares: ['1 of 2', '2 of 2'] }]);
+    driver.do(...driver.saved('2'), { durable: 2 });
+    expect(driver.happened).toEqual([]);
+    driver.do({ durable: 1 });
+    expect(driver.happened).toMatchObject([{ do: 'committed', step: 2 }]);
+    expect(driver.said('1')).toMatchObject([
+      { type: 'commit', committed: { checkpoint: false } },
+      { type: 'start', step: 3 },
+    ]);
+    driver.prepare().do({ durable: 1 }, { durable: 2 });
+    expect(driver.round).toMatchObject({ savedStep: 1, committed: { step: 3 } });
+  });
+
+  test('waits for another checkpoint of the same step, by those that are left, where a share was lost with its worker', () => {
+    const driver = saving().prepare();
+    const old = driver.saved('1');
+    driver.do(...old, from('2', { type: 'gone' }));
+    expect(driver.said('1')).toMatchObject([{ type: 'abort' }, { type: 'assign', committed: { step: 1, checkpoint: false } }]);
+    driver.listening();
+    expect(driver.said('1')).toMatchObject([
+      { type: 'commit', committed: { generation: 2, step: 1, checkpoint: true } },
+      { type: 'start', step: 2 },
+    ]);
+    driver.prepare().do(...old);
+    expect(driver.happened).toEqual([]);
+    driver.do(...driver.saved('1'));
+    expect(driver.happened).toEqual([{ do: 'checkpointed', step: 1, generation: 2, shares: ['1 of 1'] }]);
+    driver.do({ durable: 1 });
+    expect(driver.happened).toMatchObject([{ do: 'committed', step: 2 }]);
+  });
+
+  test('needs no other checkpoint where a worker is lost whose share is stored', () => {
+    const driver = saving();
+    driver.do(...driver.saved('1', '2'), from('2', { type: 'gone' })).listening();
+    expect(driver.said('1').map(({ type }) => type)).toEqual(['start']);
+    driver.prepare();
+    expect(driver.happened).toEqual([]);
+    driver.do({ durable: 1 });
+    expect(driver.happened).toMatchObject([{ do: 'committed', step: 2 }]);
+  });
+
+  test('needs another one where the share is lost of a worker that is no member any more', () => {
+    const driver = saving().join('3');
+    driver.do(from('2', { type: 'leave' }), ...driver.saved('1'), from('1', { type: 'gone' }));
+    driver.do(from('2', { type: 'offering', step: 1, address: 'there' }));
+    driver.do(from('3', { type: 'holding', holds: { ...holds, step: 1 } })).listening();
+    expect(driver.round).toMatchObject({ phase: 'computing', members: ['3'], checkpoint: { ranks: ['1', '2'] } });
+    driver.do(from('2', { type: 'gone' }));
+    expect(driver.said('3')).toMatchObject([{ type: 'commit', committed: { step: 1, checkpoint: true } }]);
+  });
+
+  test('is the last one: the run ends when its checkpoint is durable, even if nobody is left', () => {
+    const driver = new Driver().computing('1').prepare({ after: 'finish' });
+    driver.do(...driver.saved('1'), from('1', { type: 'gone' }));
+    expect(driver.round.phase).toBe('boundary');
+    driver.do({ durable: 1 });
+    expect(driver.happened).toMatchObject([{ do: 'end', code: 'ok' }]);
+  });
+});
+
+test.each([
+  ['older than what the workers hold is followed by one of what they hold', 5, true],
+  ['of the step that the workers hold is enough', 7, false],
+])('a successor: a durable checkpoint %s', (_, savedStep, checkpoint) => {
+  const driver = new Driver({ term: 2, savedStep }).joinAt(7, '1').listening();
+  expect(driver.said('1').map(({ type }) => type)).toEqual(checkpoint ? ['commit', 'start'] : ['start']);
+  driver.prepare();
+  expect(driver.round.committed).toMatchObject(checkpoint ? { step: 7, checkpoint } : { step: 8, checkpoint });
+});
+
+test('after all that held the last step were lost, the step that they fall back to is saved first, unless it is durable', () => {
+  const fallBack = (savedStep: number) => {
+    const driver = new Driver({ savedStep }).joinAt(7, '1').listening();
+    return driver
+      .do(from('1', { type: 'gone' }))
+      .joinAt(6, '2')
+      .listening();
+  };
+  expect(fallBack(5).said('2')).toMatchObject([{ type: 'commit', committed: { step: 6, checkpoint: true } }, { type: 'start' }]);
+  expect(fallBack(6).said('2')).toMatchObject([{ type: 'start', step: 7 }]);
+});
+
+test('a checkpoint that was asked for and lost with all workers is made at the next boundary', () => {
+  const driver = new Driver().computing('1').do({ ask: 'checkpoint' }).prepare();
   expect(driver.said('1')[0]).toMatchObject({ type: 'commit', committed: { step: 1, checkpoint: true } });
-  driver.do(from('1', { type: 'saved', generation: 1, step: 1, share: 'one' }), from('2', { type: 'gone' }));
-  expect(driver.effects.some(effect => effect.do === 'checkpointed')).toBe(false);
-  driver.do(from('1', { type: 'listening', generation: 2, address: 'a' })).do(driver.prepared('1'));
-  expect(driver.said('1')[0]).toMatchObject({ type: 'commit', committed: { step: 2, checkpoint: true } });
-  driver.do(from('1', { type: 'saved', generation: 2, step: 2, share: 'all' }));
-  expect(driver.effects).toContainEqual({ do: 'checkpointed', step: 2, generation: 2, shares: ['all'] });
+  driver
+    .do(from('1', { type: 'gone' }))
+    .computing('2')
+    .prepare();
+  expect(driver.said('2')[0]).toMatchObject({ type: 'commit', committed: { step: 1, checkpoint: true } });
+});
+
+test('what a worker reports of a step is passed on, as often as it comes', () => {
+  const applied = from('1', { type: 'applied', step: 1, report: 'r' });
+  const driver = new Driver().computing('1').do(applied, applied);
+  expect(driver.effects).toEqual(new Array(2).fill({ do: 'applied', id: '1', step: 1, report: 'r' }));
+  driver.do(from('2', { type: 'applied', step: 1, report: 'r' }));
+  expect(driver.happened).toEqual([]);
+});
+
+test('a worker of another job is refused', () => {
+  const other = { ...digests, job: 'k', code: 'd' };
+  const driver = new Driver().join('1').do(from('2', { type: 'join', incarnation: 0, term: 0, digests: other, capacity: 4, holds }));
+  const sentence = 'the job of 2 is k, that of the run is j; every worker needs the same job';
+  expect(driver.said('2')).toEqual([{ type: 'refuse', reason: 'digest', sentence }]);
 });
 
 test('a failure that is the data\u2019s or the numbers\u2019 ends the run; one for want of memory only that worker', () => {

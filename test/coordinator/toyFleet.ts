@@ -13,7 +13,7 @@ import type { CoordinatorEvent, Status } from '../../coordinator/serverMessages.
 import type { ToyOptions } from './toyWorker.ts';
 
 const script = new URL('./toyWorker.ts', import.meta.url).pathname;
-const digests = { code: 'c', data: 'd', library: 'l' };
+const digests = { job: 'j', code: 'c', data: 'd', library: 'l' };
 
 export interface ToyEvent {
   readonly event: string;
@@ -44,6 +44,8 @@ export interface ToyFleetOptions {
   readonly encrypted?: boolean;
   readonly timing?: Partial<RoundOptions['timing']>;
   readonly attempts?: number;
+  /** The step whose checkpoint the first coordinator does not get to write the manifest of. */
+  readonly unwritten?: number;
   readonly onEvent?: (event: ToyEvent, process: ToyProcess, fleet: ToyFleet) => void;
 }
 
@@ -55,6 +57,8 @@ export class ToyFleet {
   readonly history: CoordinatorEvent[] = [];
   coordinator!: Coordinator;
   status: Status | undefined;
+  /** The step of the newest durable checkpoint. */
+  savedStep = 0;
   #following: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, keys: RunKeys | undefined, options: ToyFleetOptions) {
@@ -74,7 +78,7 @@ export class ToyFleet {
 
   /** Starts a coordinator; with a higher term, the successor of one that is gone. */
   async coordinate(term: number): Promise<void> {
-    const { lanes, min, expected, timing, attempts = 5 } = this.options;
+    const { lanes, min, expected, timing, attempts = 5, unwritten } = this.options;
     const listen = this.keys ? (this.coordinator?.endpoint ?? 'tcp://127.0.0.1:*') : `ipc://${this.folder}/coordinator`;
     const round: RoundOptions = {
       term,
@@ -82,6 +86,7 @@ export class ToyFleet {
       workers: { min, expected },
       digests,
       attempts,
+      savedStep: this.savedStep,
       timing: { ...defaultTiming, deadAfterMs: 1000, gatherMs: 3000, quarantineMs: 1000, ...timing },
     };
     const coordinator = await Coordinator.start({ run: 'toy', listen, keys: this.keys, round });
@@ -90,6 +95,9 @@ export class ToyFleet {
       for await (const event of coordinator.events) {
         if (event.do === 'status') this.status = event.status;
         else this.history.push(event);
+        if (event.do !== 'checkpointed' || (term === 1 && event.step === unwritten)) continue;
+        this.savedStep = event.step;
+        coordinator.durable(event.step);
       }
     })();
   }

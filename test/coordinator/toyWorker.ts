@@ -115,6 +115,7 @@ class Toy implements WorkerTask {
     this.#step = step;
     this.#sums = undefined;
     say('applied', { step, weights: this.#weights });
+    return String(this.#weights);
   }
 
   async save({ step, rank, size }: { step: number; rank: number; size: number }) {
