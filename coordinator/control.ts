@@ -3,11 +3,10 @@
  * socket lives in a thread of its own (controlThread.ts).
  */
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type ControlThreadOptions, type FromControl, monotonicMs, type ToControl } from './controlThread.ts';
-import { threadFile } from './exchange/address.ts';
 import type { RunKeys } from './exchange/keys.ts';
+import { startThread } from './exchange/socketThread.ts';
 import { type Done, defaultMemberTiming, type MemberTiming, type Order } from './member.ts';
 import type { Digests } from './messages.ts';
 
@@ -32,7 +31,7 @@ const stampMs = 100;
 
 export class Control {
   readonly #thread: Worker;
-  readonly #exited: Promise<unknown>;
+  readonly #exited: Promise<void>;
   readonly #queue: Queued[] = [];
   readonly #stamping: NodeJS.Timeout;
   #wake = Promise.withResolvers<void>();
@@ -49,9 +48,10 @@ export class Control {
       ...{ run, coordinator, member, stamp },
       keys: keys && { own: keys.worker, coordinator: keys.coordinator.publicKey },
     };
-    this.#thread = new Worker(threadFile(import.meta.url, 'controlThread'), { workerData, name: 'control' });
-    this.#exited = once(this.#thread, 'exit');
-    this.#exited.catch(() => {});
+    const closing: ToControl = { close: true };
+    const { thread, exited } = startThread(import.meta.url, 'controlThread', workerData, closing);
+    this.#thread = thread;
+    this.#exited = exited;
     this.#thread.on('message', (order: FromControl) => this.#take(order));
     this.#thread.on('error', error => {
       this.#failure = error;

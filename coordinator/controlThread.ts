@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Dealer } from 'zeromq';
 import type { KeyPair } from './exchange/keys.ts';
+import { numberThread } from './exchange/socketThread.ts';
 import { advanceMember, createMember, type Done, type MemberEvent, type MemberOptions, type MemberOutcome, type Order } from './member.ts';
 import { type FromWorker, maxMessageBytes, readFromCoordinator, writeMessage } from './messages.ts';
 
@@ -24,7 +25,10 @@ export type FromControl = Order;
 export const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 // The main thread imports this file for its types and the clock.
-if (parentPort && (workerData as ControlThreadOptions | undefined)?.member) await serve(workerData as ControlThreadOptions, parentPort);
+if (parentPort && (workerData as ControlThreadOptions | undefined)?.member) {
+  numberThread(workerData);
+  await serve(workerData as ControlThreadOptions, parentPort);
+}
 
 async function serve({ run, coordinator, keys, member: options, stamp }: ControlThreadOptions, port: NonNullable<typeof parentPort>) {
   const dealer = new Dealer({

@@ -2,11 +2,12 @@
  * The coordinator of a run: listens for workers and leads them through the steps. The socket, heartbeats and the check of keys live in
  * a thread of their own (serverThread.ts), so that whatever this process does meanwhile, nobody is taken for dead.
  */
-import { on, once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { on } from 'node:events';
+import type { Worker } from 'node:worker_threads';
 import { SegfleetError } from '../trainer/errors.ts';
-import { checkListen, listenError, removeSocket, threadFile } from './exchange/address.ts';
+import { checkListen, listenError, removeSocket } from './exchange/address.ts';
 import type { RunKeys } from './exchange/keys.ts';
+import { type SocketThread, startThread } from './exchange/socketThread.ts';
 import type { RoundOptions } from './round.ts';
 import type { CoordinatorEvent, FromServer, ServerThreadOptions, ToServer } from './serverMessages.ts';
 
@@ -26,11 +27,11 @@ export class Coordinator {
   readonly #thread: Worker;
   readonly #exited: Promise<unknown>;
 
-  private constructor(thread: Worker, endpoint: string, messages: AsyncIterable<[FromServer]>, listen: string) {
+  private constructor({ thread, exited }: SocketThread, endpoint: string, messages: AsyncIterable<[FromServer]>, listen: string) {
     this.#thread = thread;
     this.endpoint = endpoint;
     this.events = eventsOf(messages);
-    this.#exited = once(thread, 'exit').then(() => removeSocket(listen));
+    this.#exited = exited.then(() => removeSocket(listen));
   }
 
   /** @throws usage, notAllowed, conflict: what is wrong with the address to listen on */
@@ -40,15 +41,16 @@ export class Coordinator {
     if (min > round.lanes)
       throw new SegfleetError('usage', `workers.min is ${min}, but a run of ${round.lanes} lanes has no work for so many`);
     const workerData: ServerThreadOptions = { run, listen, round, keys: keys && { coordinator: keys.coordinator, worker: keys.worker } };
-    const thread = new Worker(threadFile(import.meta.url, 'serverThread'), { workerData, name: 'coordinator' });
-    const messages = on(thread, 'message', { close: ['exit'] }) as AsyncIterableIterator<[FromServer]>;
+    const closing: ToServer = 'close';
+    const started = startThread(import.meta.url, 'serverThread', workerData, closing);
+    const messages = on(started.thread, 'message', { close: ['exit'] }) as AsyncIterableIterator<[FromServer]>;
     const first = await messages.next().catch(error => {
       throw listenError(error, listen);
     });
     const said = first.done ? undefined : first.value[0];
     if (said?.type === 'deaf') throw listenError(Object.assign(new Error(said.error.message), said.error), listen);
     if (said?.type !== 'listening') throw new Error('the coordinator ended before it listened');
-    return new Coordinator(thread, said.endpoint, messages, listen);
+    return new Coordinator(started, said.endpoint, messages, listen);
   }
 
   /** At the next boundary. */

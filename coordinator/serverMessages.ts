@@ -14,8 +14,9 @@ export interface ServerThreadOptions {
 
 export interface WorkerStatus {
   readonly id: string;
-  /** Undefined for a spare. */
+  /** Undefined for a spare, and how many lanes it computes. */
   readonly rank?: number;
+  readonly lanes?: number;
   readonly state: 'spare' | 'fetching' | 'opening' | 'computing' | 'waiting' | 'leaving';
   /** Milliseconds since it was heard last. */
   readonly silentMs: number;

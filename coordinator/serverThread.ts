@@ -5,10 +5,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Router } from 'zeromq';
 import { behindGate, openGate } from './exchange/gate.ts';
+import { numberThread } from './exchange/socketThread.ts';
 import { type Malformed, maxMessageBytes, readFromWorker, type Session, writeMessage } from './messages.ts';
 import { advance, createRound, type RoundEvent } from './round.ts';
 import type { FromServer, ServerThreadOptions, Status, ToServer, WorkerStatus } from './serverMessages.ts';
 
+numberThread(workerData);
 const { run, listen, round: roundOptions, keys } = workerData as ServerThreadOptions;
 const port = parentPort!;
 const tell = (message: FromServer) => port.postMessage(message);
@@ -86,6 +88,7 @@ function status(): Status {
     if (phase === 'opening' && !round.addresses.has(id)) return 'opening';
     return phase === 'computing' && !round.prepared.has(id) ? 'computing' : 'waiting';
   };
+  const placeOf = (rank: number) => ({ rank, lanes: round.ranges[rank].end - round.ranges[rank].start });
   for (const id of seconds.keys()) if (!workers.has(id)) seconds.delete(id);
   return {
     phase,
@@ -93,7 +96,7 @@ function status(): Status {
     step: committed?.step,
     workers: [...workers.values()].map(({ id, heardAt }) => ({
       id,
-      ...(members.includes(id) && { rank: members.indexOf(id) }),
+      ...(members.includes(id) && placeOf(members.indexOf(id))),
       state: stateOf(id),
       silentMs: Math.round(now - heardAt),
       seconds: seconds.get(id),

@@ -69,6 +69,3 @@ export function listenError(error: unknown, listen: string): unknown {
 export async function removeSocket(listen: string): Promise<void> {
   if (!listen.startsWith('tcp:')) await rm(listen.slice('ipc://'.length), { force: true });
 }
-
-/** The file of a thread beside the module that starts it: the sources run as they are, what is published is JavaScript. */
-export const threadFile = (module: string, name: string): URL => new URL(`./${name}.${module.endsWith('.js') ? 'js' : 'ts'}`, module);

@@ -3,16 +3,16 @@
  * is), connects to all, and then adds its lanes step by step. When a worker is lost or the generation changes, everything of the mesh
  * is dropped and a new one is opened: no socket, no frame and no sum outlives its generation.
  */
-import { existsSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type ErrorCode, errorCodes, SegfleetError } from '../../trainer/errors.ts';
-import { checkListen, listenError, removeSocket, threadFile } from './address.ts';
+import { checkListen, listenError, removeSocket } from './address.ts';
 import { arenaOf } from './arena.ts';
 import { type Refusal, refusals } from './frame.ts';
 import { createMemory } from './kernels.ts';
 import type { KeyPair } from './keys.ts';
 import { Counters, type FromThread, handshakeFailures, sharesMemory, type ThreadOptions, type ToThread } from './messages.ts';
 import { type Plan, type PlanOptions, planOf } from './plan.ts';
+import { type SocketThread, startThread } from './socketThread.ts';
 
 export interface MeshOptions extends PlanOptions {
   readonly run: string;
@@ -69,7 +69,6 @@ export interface MeshStats {
 
 /** Time in which workers that have all opened their meshes must have found each other. */
 const connectTimeoutMs = 20_000;
-const exitPatienceMs = 2000;
 
 /** @throws usage: what is wrong with the options; unavailable: where the endpoint cannot be listened on; notAllowed: a folder that others can enter */
 export async function openMesh(options: MeshOptions): Promise<Mesh> {
@@ -82,10 +81,9 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   const workerData: ThreadOptions = {
     ...{ run, generation, rank, ranges, buckets, chunkLength, listen, keys, firstStep, memory },
     counters: counters.buffer,
-    threadId: new SharedArrayBuffer(4),
   };
-  const thread = new Worker(threadFile(import.meta.url, 'meshThread'), { workerData, name: 'exchange' });
-  const mesh = new Mesh(thread, plan, workerData, counters, options.signal);
+  const closing: ToThread = { type: 'close' };
+  const mesh = new Mesh(startThread(import.meta.url, 'meshThread', workerData, closing), plan, workerData, counters, options.signal);
   await mesh.bound;
   return mesh;
 }
@@ -108,17 +106,19 @@ export class Mesh {
   readonly #listen: string;
   readonly #bound = quiet<string>();
   readonly #connected = quiet<void>();
+  /** The other ranks that have not let this worker in yet. */
+  readonly #unconnected: Set<number>;
   readonly #exited: Promise<void>;
-  readonly #threadId: Int32Array;
   #endpoint = '';
   #nextStep: number;
   #step: StepState | undefined;
   #failure: unknown;
 
   /** @internal Use `openMesh`. */
-  constructor(thread: Worker, plan: Plan, options: ThreadOptions, counters: Counters, signal: AbortSignal | undefined) {
+  constructor({ thread, exited }: SocketThread, plan: Plan, options: ThreadOptions, counters: Counters, signal: AbortSignal | undefined) {
     this.#thread = thread;
     this.#plan = plan;
+    this.#unconnected = new Set(plan.ranges.keys().filter(rank => rank !== plan.rank));
     this.#memory = options.memory;
     this.#arena = arenaOf(plan, !sharesMemory(options.listen));
     this.#counters = counters;
@@ -126,15 +126,10 @@ export class Mesh {
     this.#generation = options.generation;
     this.#listen = options.listen;
     this.#signal = signal;
-    this.#threadId = new Int32Array(options.threadId);
     thread.on('message', message => this.#handle(message as FromThread));
     thread.on('error', error => this.#fail(error));
-    this.#exited = new Promise<void>(resolve => thread.once('exit', () => resolve())).then(() => removeSocket(options.listen));
-    void this.#exited.then(() => {
-      process.off('exit', this.#atExit);
-      this.#fail(closedError());
-    });
-    process.on('exit', this.#atExit);
+    this.#exited = exited.then(() => removeSocket(options.listen));
+    void this.#exited.then(() => this.#fail(closedError()));
     signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
@@ -163,13 +158,12 @@ export class Mesh {
     const other = endpoints.find(endpoint => !endpoint.startsWith(scheme));
     if (other) throw new SegfleetError('usage', `${other}: this worker is at ${this.#endpoint}; all must be reached the same way`);
     this.#tell({ type: 'connect', endpoints });
-    const late = () =>
-      this.#fail(
-        new SegfleetError(
-          'unavailable',
-          `not all workers of generation ${this.#generation} could be reached in ${connectTimeoutMs / 1000} s`,
-        ),
-      );
+    const late = () => {
+      const [rank] = this.#unconnected;
+      const sentence = `worker ${rank} of generation ${this.#generation} could not be reached in ${connectTimeoutMs / 1000} s`;
+      this.#fail(new SegfleetError('unavailable', sentence, { details: { rank } }));
+    };
+    this.#settleConnected();
     const timer = setTimeout(late, connectTimeoutMs);
     try {
       await this.#connected.promise;
@@ -220,15 +214,6 @@ export class Mesh {
     await this.#exited;
   }
 
-  /** A process that ends while a thread of it has sockets open is ended by an abort: the thread closes them and goes first. */
-  readonly #atExit = () => {
-    this.#tell({ type: 'close' });
-    const begun = performance.now();
-    while (existsSync(`/proc/self/task/${this.#threadId[0]}`) && performance.now() - begun < exitPatienceMs) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2); // nothing but time passes: a process that ends has no event loop
-    }
-  };
-
   readonly #abort = () => this.#fail(this.#signal!.reason);
 
   #place(step: StepState, lane: number, bucket: number): Float32Array {
@@ -257,7 +242,8 @@ export class Mesh {
         this.#endpoint = message.endpoint;
         return this.#bound.resolve(message.endpoint);
       case 'connected':
-        return this.#connected.resolve();
+        this.#unconnected.delete(message.rank);
+        return this.#settleConnected();
       case 'complete': {
         if (this.#failure !== undefined) return;
         const { start, length } = this.#plan.buckets[message.bucket];
@@ -273,6 +259,10 @@ export class Mesh {
       default:
         message satisfies never;
     }
+  }
+
+  #settleConnected(): void {
+    if (this.#unconnected.size === 0) this.#connected.resolve();
   }
 
   #fail(reason: unknown): void {

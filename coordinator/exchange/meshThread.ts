@@ -2,7 +2,6 @@
  * The thread of the exchange: its sockets, and the sums between them, so that neither waits for the main thread nor holds it up.
  * It ends by closing its sockets and returning.
  */
-import { readlinkSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
@@ -15,11 +14,12 @@ import { Counters, type FromThread, handshakeFailures, sharesMemory, type Thread
 import { defaultChunkLength, planOf } from './plan.ts';
 import { type Outgoing, Reducer } from './reduce.ts';
 import type { Segment } from './segment.ts';
+import { numberThread } from './socketThread.ts';
 
 const options = workerData as ThreadOptions;
 const { generation, keys, memory, rank } = options;
 const port = parentPort!;
-new Int32Array(options.threadId)[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+numberThread(workerData);
 const plan = planOf(options);
 const run = runTag(options.run);
 const counters = new Counters(plan.workers, options.counters);
@@ -128,13 +128,9 @@ const reducer = new Reducer({
 const ready = Promise.withResolvers<void>();
 
 function connect(endpoints: readonly string[]): void {
-  let waiting = plan.workers - 1;
-  if (waiting === 0) tell({ type: 'connected' });
   for (const [to, endpoint] of endpoints.entries()) {
     if (to === rank) continue;
-    peers[to] = new Peer(to, endpoint, () => {
-      if (--waiting === 0) tell({ type: 'connected' });
-    });
+    peers[to] = new Peer(to, endpoint, () => tell({ type: 'connected', rank: to }));
   }
   ready.resolve();
 }

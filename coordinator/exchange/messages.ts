@@ -13,8 +13,6 @@ export interface ThreadOptions extends PlanOptions {
   readonly keys: KeyPair | undefined;
   readonly memory: WebAssembly.Memory;
   readonly counters: SharedArrayBuffer;
-  /** One 32-bit integer: the kernel's number of the thread, once it runs. */
-  readonly threadId: SharedArrayBuffer;
 }
 
 export const sharesMemory = (listen: string): boolean => listen.startsWith('shm://');
@@ -27,7 +25,8 @@ export type ToThread =
 
 export type FromThread =
   | { readonly type: 'bound'; readonly endpoint: string }
-  | { readonly type: 'connected' }
+  /** With that rank. */
+  | { readonly type: 'connected'; readonly rank: number }
   | { readonly type: 'complete'; readonly step: number; readonly bucket: number }
   /** Of the thread itself: it closes everything by itself. The code is segfleet's or the system's; an error alone loses it on its way. */
   | { readonly type: 'failed'; readonly error: unknown; readonly code: string | undefined }
