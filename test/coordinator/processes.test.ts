@@ -204,7 +204,7 @@ test('a worker beyond the lanes waits, and takes the place of one that dies', as
     stepMs: 50,
     onEvent: onFirst(
       ({ event, step }) => event === 'computing' && step === 10,
-      () => worker('a').child.kill('SIGKILL'),
+      ({ id }) => worker(id).child.kill('SIGKILL'),
     ),
   });
   for (const id of 'abc') fleet.add(id);
@@ -213,7 +213,7 @@ test('a worker beyond the lanes waits, and takes the place of one that dies', as
     worker(id)
       .events.filter(({ event }) => event === 'computing')
       .map(({ step }) => step);
-  const spare = ['b', 'c'].find(id => computing(id)[0] >= 10)!;
+  const spare = [...'abc'].find(id => computing(id)[0] >= 10)!;
   expect(worker(spare).events.some(({ event }) => event === 'imported')).toBe(true);
 });
 
