@@ -127,7 +127,6 @@ class Book {
   /** Validation Jaccard of the epochs that are done. */
   #scores: readonly number[];
   #steps: StepEvent[] = [];
-  #lastStep = 0;
   #epochStarted = performance.now();
   #members = 0;
 
@@ -145,7 +144,6 @@ class Book {
       case 'position': {
         const place = placeOfRound(this.#course, event.step);
         await this.#writer.rewind(place);
-        this.#lastStep = place.step;
         this.#scores = this.#scores.slice(0, place.epoch - 1);
         this.#steps = [];
         return;
@@ -169,7 +167,7 @@ class Book {
         return yield this.#writer.say({ event: 'checkpoint', step, epoch: isEpoch ? epoch - 1 : epoch });
       }
       case 'lost': {
-        const lost = { worker: event.id, afterStep: this.#lastStep, why: event.why };
+        const lost = { worker: event.id, afterStep: this.#writer.told.step, why: event.why };
         await this.#record({ lost });
         return yield { event: 'lost', ...lost };
       }
@@ -182,8 +180,7 @@ class Book {
   async *#applied(report: Report): AsyncGenerator<LeadEvent> {
     switch (report.event) {
       case 'step':
-        if (report.step <= this.#lastStep) return;
-        this.#lastStep = report.step;
+        if (report.step <= this.#writer.told.step) return;
         this.#steps.push(report);
         return yield this.#writer.say(report);
       case 'validated': {
@@ -192,6 +189,8 @@ class Book {
         const before = { ...position, scores: this.#scores };
         const ended = afterEpoch(before, validation.pooled.jaccard);
         this.#scores = ended.scores;
+        // The coordinator before this one may have told of it.
+        if (position.epoch <= this.#writer.told.epoch) return;
         yield this.#writer.say(
           epochEvent(before, this.#steps, {
             loss: this.#course.job.spec.loss,

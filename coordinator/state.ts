@@ -73,7 +73,8 @@ export async function fetchState(address: string, step: number, { run, keys }: S
     linger: 0,
     receiveTimeout: answerWithinMs,
     sendTimeout: answerWithinMs,
-    maxMessageSize: chunkBytes,
+    // Encryption adds 33 bytes (RFC 26).
+    maxMessageSize: chunkBytes + 1024,
     ...(keys && { curveServerKey: keys.worker.publicKey, curvePublicKey: keys.worker.publicKey, curveSecretKey: keys.worker.secretKey }),
   });
   const close = () => socket.close();

@@ -118,6 +118,8 @@ export class TrainTask implements WorkerTask {
       return computed;
     } finally {
       signal.removeEventListener('abort', abort);
+      // Its check of keys goes with it: what listens next must not count on that.
+      if (signal.aborted) await mesh.close();
     }
   }
 

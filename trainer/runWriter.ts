@@ -158,6 +158,11 @@ export class RunWriter {
     return this.#checkpoints.term;
   }
 
+  /** The last step and the last epoch that the log tells of, 0 if none. */
+  get told(): { readonly step: number; readonly epoch: number } {
+    return { step: this.#log.lastStep, epoch: this.#log.epochs.at(-1)?.epoch ?? 0 };
+  }
+
   /** Drops the events beyond this place: what they tell of is done again. */
   async rewind(place: Pick<Position, 'step' | 'epoch'>): Promise<void> {
     this.#log.close();

@@ -79,7 +79,8 @@ export class TrainingView {
 
   /** Of what is said twice a second: whether it is not only a moment later. */
   #isNews(event: WorkersEvent): boolean {
-    const key = ({ generation, workers }: WorkersEvent) => JSON.stringify([generation, workers.map(({ id, rank }) => [id, rank])]);
+    const key = ({ generation, workers, dropped, refused }: WorkersEvent) =>
+      JSON.stringify([generation, workers.map(({ id, rank }) => [id, rank]), dropped, refused]);
     const before = this.#workers;
     this.#workers = event;
     return before === undefined || key(before) !== key(event);

@@ -18,13 +18,19 @@ export interface CliOptions {
   readonly env?: Record<string, string>;
   /** Called with each line of standard output as it comes. */
   readonly onLine?: (line: string, child: ChildProcess) => void;
+  /** Called at once. */
+  readonly onStart?: (child: ChildProcess) => void;
   /** Program and arguments to put in front, such as `unshare`. */
   readonly under?: readonly string[];
 }
 
-export async function segfleet(arguments_: readonly string[], { cwd, env, onLine, under = [] }: CliOptions = {}): Promise<Finished> {
+export async function segfleet(
+  arguments_: readonly string[],
+  { cwd, env, onLine, onStart, under = [] }: CliOptions = {},
+): Promise<Finished> {
   const [command, ...rest] = [...under, process.execPath, launcher, ...arguments_];
   const child = spawn(command, rest, { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  onStart?.(child);
   const lines: string[] = [];
   let stderr = '';
   child.stderr!.on('data', chunk => {

@@ -155,12 +155,15 @@ type Place = Pick<Position, 'step' | 'epoch'>;
 
 export class EventLog {
   readonly epochs: EpochEvent[];
+  /** The last step that it tells of, 0 if none. */
+  lastStep: number;
   readonly #file: string;
   readonly #descriptor: number;
 
-  private constructor(file: string, epochs: EpochEvent[]) {
+  private constructor(file: string, events: readonly TrainEvent[]) {
     this.#file = file;
-    this.epochs = epochs;
+    this.epochs = events.filter(event => event.event === 'epoch');
+    this.lastStep = events.findLast(event => event.event === 'step')?.step ?? 0;
     this.#descriptor = openSync(file, 'a');
   }
 
@@ -168,14 +171,12 @@ export class EventLog {
   static async open(file: string, position?: Place): Promise<EventLog> {
     const events = eventsBefore(file, position);
     await writeAtomically(file, events.map(event => `${JSON.stringify(event)}\n`).join(''));
-    return new EventLog(
-      file,
-      events.filter(event => event.event === 'epoch'),
-    );
+    return new EventLog(file, events);
   }
 
   append(event: TrainEvent, now: Date): void {
     if (event.event === 'epoch') this.epochs.push(event);
+    if (event.event === 'step') this.lastStep = event.step;
     try {
       writeSync(this.#descriptor, `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
       if (event.event === 'epoch') fsyncSync(this.#descriptor);
