@@ -10,7 +10,7 @@ import { SegfleetError } from '../trainer/errors.ts';
 import { countGroup, Tally } from '../trainer/evaluate.ts';
 import { cutIntoLanes, startOfLane } from '../trainer/lanes.ts';
 import { afterEpoch, afterStep, type Position, startOfRun } from '../trainer/position.ts';
-import { Program, type StepResult } from '../trainer/program.ts';
+import { Program, type StepResult, type Stream } from '../trainer/program.ts';
 import { defaultChunkBytes, restore, writeChunks } from '../trainer/storage/checkpoints.ts';
 import { planChunks, shareOf } from '../trainer/storage/manifest.ts';
 import { decodeSafetensors, encodeSafetensors } from '../trainer/storage/safetensors.ts';
@@ -229,15 +229,16 @@ export class TrainTask implements WorkerTask {
       waited += performance.now() - before;
       return float32(whole, shape);
     };
-    const contributions = await this.#program.contribute(lanes, { ticket: { generation, step: step + 1 }, images: count, meet, signal });
-    for (const [i, contribution] of contributions.entries()) {
-      check(range.start + i, contribution, contribution.at(-2)!);
-      let at = 0;
-      for (const [b, length] of this.#gradients.entries()) {
-        sum.add(range.start + i, this.#meetings.length + b, contribution.subarray(at, at + length));
-        at += length;
-      }
-    }
+    const stream: Stream = {
+      bucketLength,
+      place: (lane, bucket) => sum.place(lane, this.#meetings.length + bucket),
+      deliver: (lane, bucket, values) => {
+        const isLast = bucket === this.#gradients.length - 1;
+        check(lane, values, isLast ? values.at(-2)! : 0); // the loss comes last, and whatever else is not finite is a gradient
+        sum.add(lane, this.#meetings.length + bucket);
+      },
+    };
+    await this.#program.contribute(lanes, { ticket: { generation, step: step + 1 }, images: count, meet, signal, stream });
     const seconds = (performance.now() - started - waited) / 1000;
     const sums = await Promise.all(this.#gradients.map((_, b) => sum.bucket(this.#meetings.length + b)));
     this.#kept = { kind: 'step', round, sums, images: count, times: { started, waitSeconds } };

@@ -7,7 +7,7 @@ import { type Batch, type ImageShape, ignoredLabel } from './data/batch.ts';
 import { distancesOf } from './data/distances.ts';
 import { outputOf, tensorOf, trace } from './engine/backend.ts';
 import { Graph, type Operation, type Output, type } from './engine/graph.ts';
-import { type Letter, Mailbox, type Ticket } from './engine/mailbox.ts';
+import { Mailbox, type Ticket } from './engine/mailbox.ts';
 import { type ComputeDType, countedPixels, oneHot, scaleImages } from './engine/ops.ts';
 import {
   clipByGlobalNorm,
@@ -64,6 +64,17 @@ export interface ContributeOptions {
   readonly meet: (parts: readonly HostTensor[]) => Promise<HostTensor>;
   /** Ends the runs that wait for a sum. */
   readonly signal?: AbortSignal;
+  /** Where contributions go bucket by bucket while the lanes still compute, the last layers first. */
+  readonly stream?: Stream;
+}
+
+export interface Stream {
+  /** As `buckets` is given it. */
+  readonly bucketLength: number;
+  /** Where the values of a lane are written; asked for once or several times before they are delivered. */
+  readonly place: (lane: number, bucket: number) => Float32Array;
+  /** All values are in their place: once for each lane and bucket, in whatever order. What it throws ends all lanes. */
+  readonly deliver: (lane: number, bucket: number, values: Float32Array) => void;
 }
 
 /** Values of all variables by name. Optimiser state is named `optimizer/<slot>/<parameter>`. */
@@ -86,8 +97,11 @@ interface LaneStep extends Inputs {
   /** Images of the lane over images of the batch, and images of the batch. */
   readonly share: Output;
   readonly batchImages: Output;
-  /** Gradients, statistics and loss. */
-  readonly summed: readonly Output[];
+  readonly gradients: readonly Output[];
+  /** Send a gradient each, under the points that follow those of the meetings. */
+  readonly posts: readonly Operation[];
+  /** Statistics and loss. */
+  readonly rest: readonly Output[];
   /** What `adaptiveLog` wraps. */
   readonly wrapped?: Output;
   /** Where sums meet. */
@@ -102,7 +116,14 @@ interface UpdateStep {
   readonly targets: readonly Operation[];
 }
 
-type RunningLane = LaneStep & { readonly ended: Promise<Float32Array> };
+interface RunningLane {
+  readonly lane: number;
+  readonly mailbox: Mailbox;
+  /** What it adds to each meeting. */
+  readonly parts: readonly PromiseWithResolvers<HostTensor>[];
+  /** All that was not posted, when the run and its letters have come to their end. */
+  readonly ended: Promise<Float32Array>;
+}
 
 interface Statistic {
   readonly name: string;
@@ -191,47 +212,39 @@ export class Program {
   }
 
   /**
-   * Lengths of the parts that a contribution is cut into, so that each is about `length` numbers long: tensors stay whole. The last one
-   * is small: batch statistics, loss and share of the logarithmic branch.
+   * Lengths of the parts that a contribution is cut into, so that each is at most `length` numbers long: tensors stay whole, and a longer
+   * one is alone. Cut from the end, whose gradients come first: what is left over, and small, is that of the first layers, which the
+   * others wait for. The last part is small too: batch statistics, loss and share of the logarithmic branch.
    */
   buckets(length: number): number[] {
     const buckets: number[] = [];
-    let room = 0;
-    for (const { shape } of this.#trainable()) {
+    for (const { shape } of this.#trainable().reverse()) {
       const size = sizeOf(shape);
-      if (buckets.length === 0 || size > room) {
-        buckets.push(0);
-        room = length;
-      }
-      buckets[buckets.length - 1] += size;
-      room -= size;
+      if (buckets.length > 0 && buckets[0] + size <= length) buckets[0] += size;
+      else buckets.unshift(size);
     }
     return [...buckets, this.#followed().reduce((sum, { size }) => sum + size, 2)];
   }
 
   /**
    * What each lane adds to a step: one vector of gradients, batch statistics, loss and share of the logarithmic branch, to be summed over
-   * all lanes. Lanes whose sums meet run side by side, others one after the other.
+   * all lanes; with `stream` the same in buckets, and no vector. Lanes whose sums meet run side by side, others one after the other.
    */
   async contribute(lanes: readonly Lane[], options: ContributeOptions): Promise<Float32Array[]> {
     const meets = this.#lossSpecs().some(({ pool }) => pool === 'batch');
+    const { stream, signal } = options;
     const filled = lanes.filter(({ batch }) => batch.count > 0);
+    const empty = lanes.filter(({ batch }) => batch.count === 0);
     const results = new Map<number, Float32Array>();
-    if (meets) {
-      const runs = filled.map((work, slot) => this.#startLane(work, slot, options));
-      const letters = this.#exchangeLetters(lanes, new Map(runs.map((run, i) => [filled[i].lane, run])), options);
-      try {
-        for (const [i, { ended }] of runs.entries()) results.set(filled[i].lane, await ended);
-        await letters;
-      } catch (error) {
-        await letters.catch(() => {});
-        throw error;
-      }
-    } else {
-      for (const work of filled) results.set(work.lane, await this.#startLane(work, 0, options).ended);
+    for (const bucket of stream ? this.buckets(stream.bucketLength).keys() : []) {
+      for (const { lane } of empty) stream!.deliver(lane, bucket, stream!.place(lane, bucket).fill(0));
     }
-    const empty = new Float32Array(this.#contributionSize());
-    return lanes.map(({ lane }) => results.get(lane) ?? empty.slice());
+    for (const together of meets ? [filled] : filled.map(lane => [lane])) {
+      signal?.throwIfAborted();
+      const contributions = await this.#runLanes(together, lanes, options);
+      for (const [i, { lane }] of together.entries()) results.set(lane, contributions[i]);
+    }
+    return stream ? [] : lanes.map(({ lane }) => results.get(lane) ?? new Float32Array(this.#contributionSize()));
   }
 
   /** The shapes of the sums that meet in the middle of a step, in their order. @param count images of a lane */
@@ -354,28 +367,84 @@ export class Program {
     return ofParameters + this.#followed().reduce((sum, { size }) => sum + size, 0) + 2;
   }
 
-  #startLane({ lane, batch }: Lane, slot: number, { ticket, images }: ContributeOptions): RunningLane {
-    const traced = this.#laneStep(slot, batch.count);
-    const { summed, wrapped, share, batchImages, mailbox, ...inputs } = traced;
+  /** Runs lanes side by side. The first error ends them all. @param all also those without images */
+  async #runLanes(own: readonly Lane[], all: readonly Lane[], options: ContributeOptions): Promise<Float32Array[]> {
+    const failure = new AbortController();
+    const failed = new Promise<never>((_, reject) => failure.signal.addEventListener('abort', () => reject(failure.signal.reason)));
+    const runs = own.map((lane, slot) => this.#startLane(lane, slot, options, failure));
+    const meetings = this.#answerLetters(all, runs, options, failed);
+    try {
+      const ended = Promise.all(runs.map(({ ended }) => ended));
+      const [contributions] = await Promise.race([Promise.all([ended, meetings]), failed]);
+      return contributions;
+    } catch (error) {
+      failure.abort(error);
+      await meetings.catch(() => {});
+      await Promise.all(runs.map(({ mailbox, ended }) => mailbox.abort(this.#session, ended)));
+      throw error;
+    }
+  }
+
+  #startLane({ lane, batch }: Lane, slot: number, { ticket, images, stream }: ContributeOptions, failure: AbortController): RunningLane {
+    const { gradients, posts, rest, wrapped, share, batchImages, mailbox, ...inputs } = this.#laneStep(slot, batch.count);
     const weight = batch.count / images;
     const feeds: Feeds = [
       ...this.#batchFeeds(inputs, batch),
       this.#dropoutFeed(ticket.step, lane),
       [share, float32Scalar(weight)],
       [batchImages, float32Scalar(images)],
-      ...(mailbox.dimensions.length > 0 ? [mailbox.feed(ticket)] : []),
+      mailbox.feed(ticket),
     ];
-    const fetches = [...summed, ...(wrapped ? [wrapped] : [])];
-    const ended = this.#session.run(feeds, fetches, mailbox.meetings).then(values => {
+    const fetched = [...(stream ? [] : gradients), ...rest];
+    const targets = [...mailbox.meetings, ...(stream ? posts : [])];
+    const run = this.#session.run(feeds, [...fetched, ...(wrapped ? [wrapped] : [])], targets);
+    const parts = mailbox.dimensions.map(() => Promise.withResolvers<HostTensor>());
+    const deliver = stream && this.#delivery(lane, stream);
+    const end = async () => {
+      for await (const { point, value } of mailbox.letters(this.#session, run)) {
+        if (failure.signal.aborted) continue; // may be of poison, and is only to be taken out
+        try {
+          if (point < parts.length) parts[point].resolve(value);
+          else deliver!(point - parts.length, value.data as Float32Array);
+        } catch (error) {
+          failure.abort(error);
+        }
+      }
+      const values = await run;
+      failure.signal.throwIfAborted();
       const logShare = wrapped ? weight * this.#logShareOf(values.at(-1)!) : 0;
-      return this.#contributionOf(values.slice(0, summed.length), logShare);
-    });
+      const contribution = this.#contributionOf(values.slice(0, fetched.length), logShare);
+      deliver?.(gradients.length, contribution);
+      return contribution;
+    };
+    const ended = end();
     ended.catch(() => {}); // whoever waits for it gets the error
-    return { ...traced, ended };
+    return { lane, mailbox, parts, ended };
+  }
+
+  /** Takes the gradients of a lane by their numbers, and what comes besides as the one after them; delivers each bucket that is full. */
+  #delivery(lane: number, { bucketLength, place, deliver }: Stream): (number: number, values: Float32Array) => void {
+    const lengths = this.buckets(bucketLength);
+    const missing = [...lengths];
+    let [bucket, end] = [0, 0];
+    const places = this.#trainable().map(({ shape }) => {
+      if (end === lengths[bucket]) [bucket, end] = [bucket + 1, 0];
+      const start = end;
+      end += sizeOf(shape);
+      return { bucket, start };
+    });
+    places.push({ bucket: lengths.length - 1, start: 0 });
+    return (number, values) => {
+      const { bucket, start } = places[number];
+      const whole = place(lane, bucket);
+      whole.set(values, start);
+      missing[bucket] -= values.length;
+      if (missing[bucket] === 0) deliver(lane, bucket, whole);
+    };
   }
 
   #contributionOf(values: readonly HostTensor[], logShare: number): Float32Array {
-    const contribution = new Float32Array(this.#contributionSize());
+    const contribution = new Float32Array(values.reduce((sum, { data }) => sum + data.length, 1));
     let at = 0;
     for (const { data } of values) {
       contribution.set(data as Float32Array, at);
@@ -385,24 +454,20 @@ export class Program {
     return contribution;
   }
 
-  /** Takes the parts of each sum out of the running lanes, and answers them with the whole. A lane without images adds zeros. */
-  async #exchangeLetters(lanes: readonly Lane[], runs: ReadonlyMap<number, RunningLane>, options: ContributeOptions): Promise<void> {
-    const { ticket, meet, signal } = options;
-    const abort = () => Promise.all([...runs.values()].map(({ mailbox, ended }) => mailbox.abort(this.#session, ended)));
-    const boxes = lanes.map(({ lane }) => runs.get(lane)).map(run => run && new LetterBox(() => run.mailbox.next(this.#session)));
-    // A run that fails sends no more letters.
-    const failed = Promise.all([...runs.values()].map(({ ended }) => ended)).then(() => new Promise<never>(() => {}));
-    try {
-      for (const [point, dimensions] of this.meetings(lanes.find(({ batch }) => batch.count > 0)?.batch.count ?? 1).entries()) {
-        signal?.throwIfAborted();
-        const nothing = () => float32(new Float32Array(sizeOf(dimensions)), dimensions);
-        const parts = await Promise.race([Promise.all(boxes.map(box => box?.take(point) ?? nothing())), failed]);
-        const whole = await meet(parts);
-        await Promise.all([...runs.values()].map(({ mailbox }) => mailbox.answer(this.#session, point, ticket, whole)));
-      }
-    } catch (error) {
-      await abort();
-      throw error;
+  /** Answers the parts of each sum from the running lanes with the whole. A lane without images adds zeros. */
+  async #answerLetters(
+    lanes: readonly Lane[],
+    runs: readonly RunningLane[],
+    { ticket, meet, signal }: ContributeOptions,
+    failed: Promise<never>,
+  ): Promise<void> {
+    const runOf = new Map(runs.map(run => [run.lane, run]));
+    for (const [point, dimensions] of this.meetings(lanes.find(({ batch }) => batch.count > 0)?.batch.count ?? 1).entries()) {
+      signal?.throwIfAborted();
+      const nothing = () => float32(new Float32Array(sizeOf(dimensions)), dimensions);
+      const parts = lanes.map(({ lane }) => runOf.get(lane)?.parts[point].promise ?? nothing());
+      const whole = await meet(await Promise.race([Promise.all(parts), failed]));
+      await Promise.all(runs.map(({ mailbox }) => mailbox.answer(this.#session, point, ticket, whole)));
     }
   }
 
@@ -514,7 +579,7 @@ export class Program {
       const mailbox = new Mailbox(graph, `lane${slot}x${count}`);
       const [share, batchImages] = [0, 1].map(() => graph.placeholder('float32', []));
       let wrapped: Output | undefined;
-      const summed = trace(graph, () => {
+      const traced = trace(graph, () => {
         const values = this.#values();
         const across: AcrossLanes = {
           sum: x => mailbox.sumOverLanes(mailbox.dimensions.length, x),
@@ -531,9 +596,10 @@ export class Program {
           return forward.objective;
         });
         const gradients = gradientsOf(this.#trainable().map(({ name }) => values.get(name)!));
-        return [...gradients.map(outputOf), ...rest];
+        return { gradients: gradients.map(outputOf), rest };
       });
-      return { ...inputs, share, batchImages, summed, wrapped, mailbox };
+      const posts = traced.gradients.map((gradient, i) => mailbox.post(mailbox.dimensions.length + i, gradient));
+      return { ...inputs, ...traced, share, batchImages, posts, wrapped, mailbox };
     });
   }
 
@@ -589,24 +655,6 @@ export class Program {
       });
       return { ...inputs, ...traced };
     });
-  }
-}
-
-/** A graph sends its letters in any order; they are wanted in that of the meeting points. */
-class LetterBox {
-  readonly #next: () => Promise<Letter>;
-  readonly #waiting = new Map<number, HostTensor>();
-
-  constructor(next: () => Promise<Letter>) {
-    this.#next = next;
-  }
-
-  async take(point: number): Promise<HostTensor> {
-    while (!this.#waiting.has(point)) {
-      const letter = await this.#next();
-      this.#waiting.set(letter.point, letter.value);
-    }
-    return this.#waiting.get(point)!;
   }
 }
 

@@ -299,6 +299,114 @@ async function sumInMesh(
   return copies;
 }
 
+describe('in buckets while the lanes still compute', () => {
+  const bucketLength = 50_000;
+  const three = { ...data[0], count: 3, images: data[0].images.slice(0, 3 * 12_288), labels: data[0].labels.slice(0, 3 * 4096) };
+  const lossOf = (pool: 'batch' | 'image') => lossSchema.parse({ name: 'dice', pool });
+  const unet = (pool: 'batch' | 'image'): ProgramOptions => ({ ...full, loss: lossOf(pool) });
+  const withHead = (pool: 'batch' | 'image'): ProgramOptions => ({
+    ...unet(pool),
+    network: plain,
+    heads: { loss: lossOf(pool), weights: [0.5] },
+  });
+  const optionsFor = (batch: Batch, step: number) => ({
+    ticket: { generation: 1, step },
+    images: batch.count,
+    meet: async (parts: readonly HostTensor[]) => {
+      const leaves = parts.map(part => (part.data as Float32Array).slice());
+      return float32(foldLanes(leaves, addInto), parts[0].shape);
+    },
+  });
+
+  /** Keeps what is delivered, by lane and bucket, and in which order. */
+  function collector(program: Program, onDeliver = (_lane: number, _bucket: number) => {}) {
+    const lengths = program.buckets(bucketLength);
+    const places = new Map<string, Float32Array>();
+    const order: [lane: number, bucket: number][] = [];
+    const place = (lane: number, bucket: number) => {
+      const key = `${lane} ${bucket}`;
+      if (!places.has(key)) places.set(key, new Float32Array(lengths[bucket]).fill(Number.NaN));
+      return places.get(key)!;
+    };
+    const deliver = (lane: number, bucket: number, values: Float32Array) => {
+      expect(values).toBe(place(lane, bucket));
+      order.push([lane, bucket]);
+      onDeliver(lane, bucket);
+    };
+    const ofLane = (lane: number) => Float32Array.from(lengths.keys().flatMap(bucket => place(lane, bucket)));
+    return { lengths, order, ofLane, stream: { bucketLength, place, deliver } };
+  }
+
+  test.each([
+    ['a U-Net with dropout and clipping', unet('image'), data[0], 1, 0],
+    ['the same in two lanes whose sums meet', unet('batch'), data[0], 2, 3],
+    ['a network with L2 penalties and a coarser output', withHead('image'), data[0], 1, 0],
+    ['the same in four lanes, one after the other', withHead('image'), data[0], 4, 0],
+    ['the same in four lanes whose sums meet', withHead('batch'), data[0], 4, 6],
+    ['a short batch with an empty lane', withHead('image'), three, 4, 0],
+    ['the same, and sums meet', withHead('batch'), three, 4, 6],
+    ['wrapped losses', { ...withHead('image'), loss: lossSchema.parse({ name: 'adaptiveLog', pool: 'image' }) }, data[0], 2, 0],
+  ] as [string, ProgramOptions, Batch, number, number][])(
+    '%s: the bits of the vector',
+    async (_, options, batch, numLanes, numMeetings) => {
+      const program = await create(options);
+      const lanes = cutIntoLanes(batch, options.image, numLanes);
+      expect(program.meetings(1)).toHaveLength(numMeetings);
+      const whole = await program.contribute(lanes, optionsFor(batch, 1));
+      const { lengths, order, ofLane, stream } = collector(program);
+      expect(await program.contribute(lanes, { ...optionsFor(batch, 1), stream })).toEqual([]);
+      for (const { lane } of lanes) expect(bitsOf(ofLane(lane))).toBe(bitsOf(whole[lane]));
+      const all = lanes.flatMap(({ lane }) => lengths.map((_, bucket) => [lane, bucket]));
+      expect(order.toSorted(([a, x], [b, y]) => a - b || x - y)).toEqual(all);
+    },
+  );
+
+  test('the last layers come first', async () => {
+    const program = await create(full);
+    const { lengths, order, stream } = collector(program);
+    await program.contribute(cutIntoLanes(data[0], full.image, 1), { ...optionsFor(data[0], 1), stream });
+    const ofGradients = lengths.slice(0, -1).map((_, bucket) => bucket);
+    expect(ofGradients.length).toBeGreaterThan(20);
+    expect(order.map(([, bucket]) => bucket)).toEqual([...ofGradients.reverse(), lengths.length - 1]);
+  });
+
+  test.each([
+    ['side by side', unet('batch')],
+    ['one after the other', unet('image')],
+  ])('what a delivery throws ends all lanes, %s, and the next step is as if nothing had been', async (_, options) => {
+    const [program, other] = [await create(options), await create(options)];
+    const lanes = cutIntoLanes(data[0], options.image, 2);
+    const failing = collector(program, () => {
+      if (failing.order.length === 3) throw new Error('not finite');
+    });
+    await expect(program.contribute(lanes, { ...optionsFor(data[0], 1), stream: failing.stream })).rejects.toThrow('not finite');
+    expect(failing.order).toHaveLength(3);
+    const [good, undisturbed] = [collector(program), collector(other)];
+    await program.contribute(lanes, { ...optionsFor(data[0], 1), stream: good.stream });
+    await other.contribute(lanes, { ...optionsFor(data[0], 1), stream: undisturbed.stream });
+    for (const { lane } of lanes) expect(bitsOf(good.ofLane(lane))).toBe(bitsOf(undisturbed.ofLane(lane)));
+  });
+
+  test('lanes that a sum fails to reach deliver nothing more, and the next step is as if nothing had been', async () => {
+    const options = withHead('batch');
+    const program = await create(options);
+    const lanes = cutIntoLanes(data[0], options.image, 4);
+    const whole = await program.contribute(lanes, optionsFor(data[0], 1));
+    // The first sum is right, the second one does not come, or is one that no lane can go on with.
+    for (const second of [Promise.reject(new Error('a worker is gone')), Promise.resolve(float32(new Float32Array(2)))]) {
+      second.catch(() => {});
+      let meetings = 0;
+      const meet = (parts: readonly HostTensor[]) => (meetings++ === 0 ? optionsFor(data[0], 1).meet(parts) : second);
+      const { order, stream } = collector(program);
+      await expect(program.contribute(lanes, { ...optionsFor(data[0], 1), meet, stream })).rejects.toThrow(/a worker is gone|TensorFlow/);
+      expect(order).toEqual([]);
+      const good = collector(program);
+      await program.contribute(lanes, { ...optionsFor(data[0], 1), stream: good.stream });
+      for (const { lane } of lanes) expect(bitsOf(good.ofLane(lane))).toBe(bitsOf(whole[lane]));
+    }
+  });
+});
+
 test('lanes that wait for a sum end when they are told to, and the next step is as if nothing had been', async () => {
   const [program, other] = [await create(full), await create(full)];
   const lanes = cutIntoLanes(data[0], full.image, 2);

@@ -174,14 +174,15 @@ export function outputOf(tensor: tf.Tensor): Output {
 /** The graph that is being built. */
 export const currentGraph = (): Graph => binding.current();
 
-/** Outputs of a new node of it. */
+/** Outputs of a new node of it. @param after outputs whose nodes must have run before it */
 export function addNode(
   operation: string,
   inputs: readonly Output[],
   attributes: Readonly<Record<string, Attribute>>,
   numOutputs = 1,
+  after: readonly Output[] = [],
 ): Output[] {
-  const pointer = binding.current().add(operation, inputs, attributes);
+  const pointer = binding.current().add(operation, inputs, attributes, { after: after.map(({ oper }) => oper) });
   return Array.from({ length: numOutputs }, (_, index) => ({ oper: pointer, index }));
 }
 

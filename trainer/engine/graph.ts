@@ -79,6 +79,16 @@ export class Graph {
     return { oper: this.add(...operation), index: 0 };
   }
 
+  /**
+   * The same value by way of a node that costs nothing. With one thread, TensorFlow's executor puts expensive nodes that have become ready
+   * on a stack and goes on with cheap ones and whatever becomes ready by them. So a value that shall reach its end before the rest of the
+   * graph goes on passes here, and what can wait runs `after` its node. Of cheap nodes this is one that no rewriting removes.
+   */
+  passOn(value: Output): Output {
+    const attributes = { T: type(this.dtypeOf(value)), shape: shape(this.shapeOf(value)) };
+    return this.output('EnsureShape', [value], attributes);
+  }
+
   constant(value: HostTensor): Output {
     return this.output('Const', [], { dtype: type(value.dtype), value: { kind: 'tensor', value } });
   }

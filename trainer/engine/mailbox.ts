@@ -38,6 +38,9 @@ interface Meeting {
   readonly answer: Operation;
 }
 
+/** The point of the letter that says that no more will come. */
+const lastPoint = -1;
+
 const onHost = { device: '/cpu:0' };
 const letterTypes = types('int32', 'int32', 'float32');
 const answerTypes = types('int32', 'float32');
@@ -48,7 +51,7 @@ export class Mailbox {
   readonly #ticket: Output;
   readonly #out: Output;
   readonly #letter: Operation;
-  readonly #numLetters: Output;
+  readonly #last: Operation;
   readonly #meetings = new Map<number, Meeting>();
 
   /** @param name unlike any other in the session: queues are found by it */
@@ -58,7 +61,8 @@ export class Mailbox {
     this.#ticket = graph.placeholder('int32', [2], `${name}/ticket`);
     this.#out = this.#queue('out', letterTypes);
     this.#letter = graph.add('QueueDequeueV2', [this.#out], { component_types: letterTypes }, onHost);
-    this.#numLetters = graph.output('QueueSizeV2', [this.#out], {}, onHost);
+    const last = [int32Scalar(lastPoint), int32(Int32Array.of(0, 0)), float32Scalar(0)].map(value => graph.constant(value));
+    this.#last = graph.add('QueueEnqueueV2', [this.#out, last], { Tcomponents: letterTypes }, onHost);
   }
 
   /** Must be fed to every run of the graph that posts or meets. */
@@ -68,7 +72,7 @@ export class Mailbox {
 
   /** Building: sends a value as soon as it is there. The operation must be among the targets of the run. */
   post(point: number, value: Output): Operation {
-    const inputs = [this.#graph.constant(int32Scalar(point)), this.#ticket, value];
+    const inputs = [this.#graph.constant(int32Scalar(point)), this.#ticket, this.#graph.passOn(value)];
     return this.#graph.add('QueueEnqueueV2', [this.#out, inputs], { Tcomponents: letterTypes }, onHost);
   }
 
@@ -118,41 +122,49 @@ export class Mailbox {
     return nativeFunction([x], value => ({ value: this.meet(point, value, x.shape), gradient: dy => [dy] })) as T;
   }
 
-  /** The next letter; waits until there is one. */
-  async next(session: Session): Promise<Letter> {
-    const [point, ticket, value] = await session.run(
-      [],
-      [0, 1, 2].map(index => ({ oper: this.#letter, index })),
-    );
-    const [generation, step] = ticket.data as Int32Array;
-    return { point: Number(point.data[0]), ticket: { generation, step }, value };
+  /**
+   * The letters of a run as they come, until it has ended, however it ends: then nothing of it is left for the next run to find. Whoever
+   * reads must read to the end, also after an `abort`.
+   */
+  async *letters(session: Session, run: Promise<unknown>): AsyncGenerator<Letter, void> {
+    // All letters of the run are in the queue before this one.
+    const ended = run.catch(() => {}).then(() => session.run([], [], [this.#last], { onCaller: true }));
+    for (;;) {
+      const letter = await this.#next(session);
+      if (letter.point === lastPoint) break;
+      yield letter;
+    }
+    await ended;
   }
 
   async answer(session: Session, point: number, { generation, step }: Ticket, value: HostTensor): Promise<void> {
     const meeting = this.#meetings.get(point);
     if (!meeting) throw new Error(`the mailbox ${this.#name} has no meeting point ${point}`);
     const feeds = [[meeting.fedTicket, int32(Int32Array.of(generation, step))] as const, [meeting.fedValue, value] as const];
-    await session.run(feeds, [], [meeting.answer]);
+    await session.run(feeds, [], [meeting.answer], { onCaller: true });
   }
 
   /**
    * Ends a run that will not get its answers: every meeting point is answered with poison, the run is awaited and what it gives is
-   * dropped, and all queues are emptied, so that the next run finds none of it.
+   * dropped, and the answers that nobody took are taken out, so that the next run finds none of them. Its letters end with it.
    */
   async abort(session: Session, run: Promise<unknown>): Promise<void> {
-    const ended = run.catch(() => {});
     const poison = { generation: -1, step: -1 };
     for (const { point, dimensions } of this.#meetings.values()) {
       await this.answer(session, point, poison, float32(new Float32Array(sizeOf(dimensions)).fill(Number.NaN), dimensions));
     }
-    await ended;
-    await this.#drain(session, this.#numLetters, this.#letter);
-    for (const { size, drain } of this.#meetings.values()) await this.#drain(session, size, drain);
+    await run.catch(() => {});
+    for (const { size, drain } of this.#meetings.values()) {
+      const [waiting] = await session.run([], [size]);
+      for (let i = 0; i < Number(waiting.data[0]); i++) await session.run([], [], [drain]);
+    }
   }
 
-  async #drain(session: Session, size: Output, dequeue: Operation): Promise<void> {
-    const [waiting] = await session.run([], [size]);
-    for (let i = 0; i < Number(waiting.data[0]); i++) await session.run([], [], [dequeue]);
+  async #next(session: Session): Promise<Letter> {
+    const parts = [0, 1, 2].map(index => ({ oper: this.#letter, index }));
+    const [point, ticket, value] = await session.run([], parts, [], { onCaller: true });
+    const [generation, step] = ticket.data as Int32Array;
+    return { point: Number(point.data[0]), ticket: { generation, step }, value };
   }
 
   #queue(suffix: string, componentTypes: ReturnType<typeof types>): Output {

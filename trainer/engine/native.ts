@@ -159,12 +159,15 @@ function declare(library: LibraryHandle) {
     deviceType: bind<(list: Pointer, index: number, status: Pointer) => string>('DeviceListType', 'str', [p, 'int', p]),
     deleteDeviceList: bind<(list: Pointer) => void>('DeleteDeviceList', 'void', [p]),
     sessionRun: bind<(
-      session: Pointer, runOptions: null,
+      session: Pointer, runOptions: Pointer | null,
       inputs: readonly NativeOutput[], inputValues: readonly Pointer[], numInputs: number,
       outputs: readonly NativeOutput[], outputValues: (Pointer | null)[], numOutputs: number,
       targets: readonly Pointer[], numTargets: number,
       runMetadata: null, status: Pointer) => void>('SessionRun', 'void',
       [p, p, outputs, 'void **', 'int', outputs, koffi.out('void **'), 'int', 'void **', 'int', p, p]),
+
+    newBuffer: bind<(bytes: Uint8Array, length: number) => Pointer>('NewBufferFromString', p, ['uint8_t *', 'size_t']),
+    deleteBuffer: bind<(buffer: Pointer) => void>('DeleteBuffer', 'void', [p]),
 
     allocateTensor: bind<(dtype: number, dimensions: BigInt64Array, rank: number, bytes: number) => Pointer>('AllocateTensor', p, ['int', 'int64_t *', 'int', 'size_t']),
     deleteTensor: bind<(tensor: Pointer) => void>('DeleteTensor', 'void', [p]),

@@ -46,25 +46,29 @@ function convolutionAttributes(x: Output, { stride, padding }: Strides): Record<
 
 const shapeNode = (dimensions: readonly number[]): Output => currentGraph().constant(int32(Int32Array.from(dimensions)));
 
-const convolution = (x: Output, kernel: Output, how: Strides) => addNode('Conv2D', [x, kernel], convolutionAttributes(x, how))[0];
+const convolution = (x: Output, kernel: Output, how: Strides, after: readonly Output[] = []) =>
+  addNode('Conv2D', [x, kernel], convolutionAttributes(x, how), 1, after)[0];
 
-const convolutionInputGradient = (inputShape: readonly number[], kernel: Output, dy: Output, how: Strides) =>
-  addNode('Conv2DBackpropInput', [shapeNode(inputShape), kernel, dy], convolutionAttributes(dy, how))[0];
+const convolutionInputGradient = (inputShape: readonly number[], kernel: Output, dy: Output, how: Strides, after: readonly Output[] = []) =>
+  addNode('Conv2DBackpropInput', [shapeNode(inputShape), kernel, dy], convolutionAttributes(dy, how), 1, after)[0];
 
 const convolutionKernelGradient = (x: Output, kernelShape: readonly number[], dy: Output, how: Strides) =>
   addNode('Conv2DBackpropFilter', [x, shapeNode(kernelShape), dy], convolutionAttributes(x, how))[0];
+
+// The gradient of each convolution by its kernel comes before that by its input, so that gradients leave while the backward pass goes on.
 
 /** Convolution with `SAME` padding: x [N,H,W,Cin], kernel [h,w,Cin,Cout] -> [N,ceil(H/stride),ceil(W/stride),Cout]. */
 export function conv2d(x: tf.Tensor4D, kernel: tf.Tensor4D, stride = 1): tf.Tensor4D {
   if (!isTracing()) return tf.conv2d(x, kernel, stride, 'same');
   return nativeFunction([x, castLike(kernel, x)], (input, weights) => ({
     value: convolution(input, weights, { stride }),
-    gradient: dy => [
-      convolutionInputGradient(x.shape, weights, dy, { stride }),
-      typeIn(input) === 'float32' && prefersProducts(x.shape, kernel.shape, stride)
-        ? kernelGradientByProducts(input, x.shape, dy, kernel.shape[3])
-        : convolutionKernelGradient(input, kernel.shape, dy, { stride }),
-    ],
+    gradient: dy => {
+      const ofKernel =
+        typeIn(input) === 'float32' && prefersProducts(x.shape, kernel.shape, stride)
+          ? kernelGradientByProducts(input, x.shape, dy, kernel.shape[3])
+          : convolutionKernelGradient(input, kernel.shape, dy, { stride });
+      return [convolutionInputGradient(x.shape, weights, dy, { stride }, [ofKernel]), currentGraph().passOn(ofKernel)];
+    },
   })) as tf.Tensor4D;
 }
 
@@ -78,7 +82,10 @@ export function transposedConv2d(x: tf.Tensor4D, kernel: tf.Tensor4D, stride: nu
   if (!isTracing()) return tf.conv2dTranspose(x, kernel, shape, stride, 'same');
   return nativeFunction([x, castLike(kernel, x)], (input, weights) => ({
     value: convolutionInputGradient(shape, weights, input, { stride }),
-    gradient: dy => [convolution(dy, weights, { stride }), convolutionKernelGradient(dy, kernel.shape, input, { stride })],
+    gradient: dy => {
+      const ofKernel = convolutionKernelGradient(dy, kernel.shape, input, { stride });
+      return [convolution(dy, weights, { stride }, [ofKernel]), currentGraph().passOn(ofKernel)];
+    },
   })) as tf.Tensor4D;
 }
 
@@ -112,7 +119,10 @@ export function upConv2d(x: tf.Tensor4D, kernel: tf.Tensor4D): tf.Tensor4D {
   const how: Strides = { stride: 2, padding: [1, 0] };
   return nativeFunction([x, castLike(transposed, x)], (input, weights) => ({
     value: convolutionInputGradient([images, 2 * height, 2 * width, filters], weights, input, how),
-    gradient: dy => [convolution(dy, weights, how), convolutionKernelGradient(dy, transposed.shape, input, how)],
+    gradient: dy => {
+      const ofKernel = convolutionKernelGradient(dy, transposed.shape, input, how);
+      return [convolution(dy, weights, how, [ofKernel]), currentGraph().passOn(ofKernel)];
+    },
   })) as tf.Tensor4D;
 }
 

@@ -14,11 +14,23 @@ export interface Device {
   readonly type: string;
 }
 
+export interface RunSettings {
+  /**
+   * On the thread that calls instead of TensorFlow's own, where it would wait until a step that runs has nothing else to do. For what is
+   * short and on the CPU.
+   */
+  readonly onCaller?: boolean;
+}
+
 const RESOURCE_EXHAUSTED = 8;
+
+/** A `RunOptions` in protobuf's wire form: inter_op_thread_pool (field 3) -1. */
+const onCallerOptions = Uint8Array.of(3 << 3, ...new Array<number>(9).fill(0xff), 1);
 
 export class Session {
   readonly #api = loadTensorFlow().api;
   readonly #session: Pointer;
+  readonly #onCaller: Pointer;
   readonly #running = new Set<Promise<unknown>>();
   #closed = false;
 
@@ -32,12 +44,18 @@ export class Session {
       return api.newSession(graph.pointer, options, status);
     });
     api.deleteSessionOptions(options);
+    this.#onCaller = api.newBuffer(onCallerOptions, onCallerOptions.length);
   }
 
   /** Feeds, runs, and fetches; `targets` run without giving a value. */
-  async run(feeds: Feeds, fetches: readonly Output[] = [], targets: readonly Operation[] = []): Promise<HostTensor[]> {
+  async run(
+    feeds: Feeds,
+    fetches: readonly Output[] = [],
+    targets: readonly Operation[] = [],
+    settings: RunSettings = {},
+  ): Promise<HostTensor[]> {
     if (this.#closed) throw new Error('the session is closed');
-    const run = this.#run(feeds, fetches, targets);
+    const run = this.#run(feeds, fetches, targets, settings);
     this.#running.add(run);
     try {
       return await run;
@@ -46,7 +64,7 @@ export class Session {
     }
   }
 
-  #run(feeds: Feeds, fetches: readonly Output[], targets: readonly Operation[]): Promise<HostTensor[]> {
+  #run(feeds: Feeds, fetches: readonly Output[], targets: readonly Operation[], { onCaller }: RunSettings): Promise<HostTensor[]> {
     const api = this.#api;
     const inputs = feeds.map(([output]) => output);
     const values = feeds.map(([, tensor]) => toNative(tensor));
@@ -64,7 +82,7 @@ export class Session {
       };
       api.sessionRun.async(
         this.#session,
-        null,
+        onCaller ? this.#onCaller : null,
         inputs,
         values,
         values.length,
@@ -100,6 +118,7 @@ export class Session {
     await Promise.allSettled(this.#running);
     withStatus(status => this.#api.closeSession(this.#session, status));
     withStatus(status => this.#api.deleteSession(this.#session, status));
+    this.#api.deleteBuffer(this.#onCaller);
   }
 }
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { nativeFunction, outputOf, tensorOf, trace } from '../../../trainer/engine/backend.ts';
 import { Graph, type Operation, type Output } from '../../../trainer/engine/graph.ts';
-import { Mailbox, type Ticket } from '../../../trainer/engine/mailbox.ts';
+import { type Letter, Mailbox, type Ticket } from '../../../trainer/engine/mailbox.ts';
 import { conv2d, relu } from '../../../trainer/engine/ops.ts';
 import { type Feeds, Session } from '../../../trainer/engine/session.ts';
 import { float32 } from '../../../trainer/engine/tensor.ts';
@@ -38,6 +38,7 @@ class Lane {
   readonly #posts: Operation[];
   readonly #loss: Output;
   readonly #count: number;
+  #letters!: AsyncGenerator<Letter, void>;
 
   constructor(name: string, count: number, { pauseBackward = false } = {}) {
     const graph = new Graph();
@@ -70,13 +71,28 @@ class Lane {
   }
 
   /** @param first which of the four images this lane's begin with */
-  start(first: number, ticket: Ticket): Promise<number> {
-    const part = (data: Float32Array, channels: number) =>
-      data.slice(first * side * side * channels, (first + this.#count) * side * side * channels);
-    const values = [part(images, 3), part(masks, 1), ...kernelValues];
-    const shapes = [[this.#count, side, side, 3], [this.#count, side, side, 1], ...kernels];
+  start(first: number, ticket: Ticket, { numImages = this.#count } = {}): Promise<number> {
+    const part = (data: Float32Array, channels: number, count = this.#count) =>
+      data.slice(first * side * side * channels, (first + count) * side * side * channels);
+    const values = [part(images, 3, numImages), part(masks, 1), ...kernelValues];
+    const shapes = [[numImages, side, side, 3], [this.#count, side, side, 1], ...kernels];
     const feeds: Feeds = [...this.#inputs.map((input, i) => [input, float32(values[i], shapes[i])] as const), this.mailbox.feed(ticket)];
-    return this.session.run(feeds, [this.#loss], this.#posts).then(([loss]) => Number(loss.data[0]));
+    const run = this.session.run(feeds, [this.#loss], this.#posts).then(([loss]) => Number(loss.data[0]));
+    this.#letters = this.mailbox.letters(this.session, run);
+    return run;
+  }
+
+  async next(): Promise<Letter> {
+    return (await this.#letters.next()).value!;
+  }
+
+  /** Those that have not been read. */
+  async rest(): Promise<Letter[]> {
+    return Array.fromAsync(this.#letters);
+  }
+
+  async abort(run: Promise<unknown>): Promise<void> {
+    await Promise.all([this.mailbox.abort(this.session, run), this.rest()]);
   }
 
   /** x itself; its gradient goes by way of the host. */
@@ -86,10 +102,7 @@ class Lane {
 
   async gradients(): Promise<Float32Array[]> {
     const values: Float32Array[] = [];
-    for (const _ of kernels) {
-      const { point, value } = await this.mailbox.next(this.session);
-      values[point] = value.data as Float32Array;
-    }
+    for (const { point, value } of await this.rest()) values[point] = value.data as Float32Array;
     return values;
   }
 }
@@ -98,7 +111,7 @@ class Lane {
 async function step(lanes: readonly Lane[], ticket: Ticket) {
   const count = 4 / lanes.length;
   const runs = lanes.map((lane, i) => lane.start(i * count, ticket));
-  const letters = await Promise.all(lanes.map(lane => lane.mailbox.next(lane.session)));
+  const letters = await Promise.all(lanes.map(lane => lane.next()));
   for (const letter of letters) expect(letter).toMatchObject({ point: sums, ticket });
   const total = letters.map(({ value }) => value.data as Float32Array).reduce((a, b) => a.map((v, i) => v + b[i]));
   await Promise.all(lanes.map(lane => lane.mailbox.answer(lane.session, sums, ticket, float32(total))));
@@ -128,13 +141,13 @@ describe('sums that meet in the middle of a step', () => {
   test('gradients of the last layers leave while the backward pass is not yet at the first', async () => {
     const lane = new Lane('lane', 4, { pauseBackward: true });
     const run = lane.start(0, ticket);
-    const { value } = await lane.mailbox.next(lane.session);
+    const { value } = await lane.next();
     await lane.mailbox.answer(lane.session, sums, ticket, value);
     // The backward pass waits in front of the first layer now, and cannot have made its gradient.
-    const early = [await lane.mailbox.next(lane.session), await lane.mailbox.next(lane.session), await lane.mailbox.next(lane.session)];
+    const early = [await lane.next(), await lane.next(), await lane.next()];
     expect(early.map(({ point }) => point).sort((a, b) => a - b)).toEqual([1, 2, pause]);
     await lane.mailbox.answer(lane.session, pause, ticket, early.find(({ point }) => point === pause)!.value);
-    expect((await lane.mailbox.next(lane.session)).point).toBe(0);
+    expect((await lane.rest()).map(({ point }) => point)).toEqual([0]);
     expect(await run).toBeGreaterThan(0);
     await closing([lane]);
   });
@@ -143,11 +156,36 @@ describe('sums that meet in the middle of a step', () => {
     const lanes = Array.from({ length: 8 }, (_, i) => new Lane(`lane${i}`, 1));
     const runs = lanes.map((lane, i) => lane.start(i % 4, ticket));
     // All are parked at the meeting point before the first is answered.
-    const letters = await Promise.all(lanes.map(lane => lane.mailbox.next(lane.session)));
+    const letters = await Promise.all(lanes.map(lane => lane.next()));
     expect(letters).toHaveLength(8);
     await Promise.all(lanes.map((lane, i) => lane.mailbox.answer(lane.session, sums, ticket, letters[i].value)));
     for (const loss of await Promise.all(runs)) expect(loss).toBeGreaterThan(0);
+    for (const lane of lanes) expect(await lane.rest()).toHaveLength(kernels.length);
     await closing(lanes);
+  });
+});
+
+describe('a run that fails', () => {
+  test.each([
+    ['before its first letter', async (lane: Lane) => lane.start(0, ticket, { numImages: 3 })],
+    [
+      'after a letter, while the next one is waited for',
+      async (lane: Lane) => {
+        const run = lane.start(0, ticket);
+        await lane.next();
+        const next = lane.next();
+        await lane.mailbox.answer(lane.session, sums, ticket, float32(new Float32Array(2))); // three are expected
+        expect(await next).toBeUndefined();
+        await run;
+      },
+    ],
+  ])('%s: its letters end, and the next step is as if it had not been', async (_, fail) => {
+    const lane = new Lane('lane', 4);
+    const expected = await step([lane], ticket);
+    await expect(fail(lane)).rejects.toThrow('TensorFlow');
+    expect(await lane.rest()).toEqual([]);
+    expect((await step([lane], ticket)).summed).toEqual(expected.summed);
+    await closing([lane]);
   });
 });
 
@@ -156,8 +194,8 @@ describe('a run that is aborted', () => {
     const lane = new Lane('lane', 4);
     const expected = await step([lane], ticket);
     const run = lane.start(0, { generation: 2, step: 8 });
-    await lane.mailbox.next(lane.session); // it waits for its answer now
-    await lane.mailbox.abort(lane.session, run);
+    await lane.next(); // it waits for its answer now
+    await lane.abort(run);
     const again = await step([lane], { generation: 3, step: 8 });
     expect(again.losses).toEqual(expected.losses);
     expect(again.summed).toEqual(expected.summed);
@@ -168,10 +206,10 @@ describe('a run that is aborted', () => {
     const lane = new Lane('lane', 4);
     const expected = await step([lane], ticket);
     const run = lane.start(0, ticket);
-    const { value } = await lane.mailbox.next(lane.session);
+    const { value } = await lane.next();
     await lane.mailbox.answer(lane.session, sums, ticket, value);
-    await run; // all gradients lie in the queue, and nobody fetched them
-    await lane.mailbox.abort(lane.session, run);
+    await run; // all gradients lie in the queue, and nobody has taken them out
+    await lane.abort(run);
     expect((await step([lane], ticket)).summed).toEqual(expected.summed);
     await closing([lane]);
   });
@@ -180,8 +218,9 @@ describe('a run that is aborted', () => {
 test('an answer to another step is NaN, never a wrong sum', async () => {
   const lane = new Lane('lane', 4);
   const run = lane.start(0, { generation: 1, step: 8 });
-  const { value } = await lane.mailbox.next(lane.session);
+  const { value } = await lane.next();
   await lane.mailbox.answer(lane.session, sums, { generation: 1, step: 7 }, value);
   expect(await run).toBeNaN();
+  await lane.rest();
   await closing([lane]);
 });
