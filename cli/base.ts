@@ -41,8 +41,10 @@ export const program = process.env.npm_execpath || import.meta.url.endsWith('.ts
 /** Aborts with 'preempted' at SIGTERM and 'interrupted' at Ctrl-C; a second signal ends the process at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  // Loaded before it is needed: a signal waits for nothing.
+  const ending = import('../trainer/endAtOnce.ts');
   const stop = (reason: 'preempted' | 'interrupted') => () => {
-    if (controller.signal.aborted) process.exit(130);
+    if (controller.signal.aborted) void ending.then(({ endAtOnce }) => endAtOnce(130));
     controller.abort(reason);
   };
   process.on('SIGTERM', stop('preempted'));

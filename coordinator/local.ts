@@ -145,7 +145,7 @@ class Crew {
   }
 }
 
-const endPatienceMs = 10_000;
+const endPatienceMs = 5000;
 const maxRestarts = 100;
 
 function workerError(id: string, said: string, how: string): unknown {

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, keysFlag, setFlag, stopSignal } from '../base.ts';
 
@@ -25,8 +27,12 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
     const { args, flags } = await this.parse(Worker);
     const { preloadTensorFlow } = await import('../../trainer/engine/native.ts');
     void preloadTensorFlow();
-    // Whoever started this process, and is gone, wants nothing more of it.
-    process.once('disconnect', () => process.exit(6));
+    const { endAtOnce } = await import('../../trainer/endAtOnce.ts');
+    // Whoever started this process, and is gone, wants nothing more of it, nor of the folder that they met in.
+    process.once('disconnect', () => {
+      if (flags.join.startsWith('ipc://')) rmSync(dirname(flags.join.slice('ipc://'.length)), { recursive: true, force: true });
+      endAtOnce(6);
+    });
     process.channel?.unref();
     const { readJob, defaultOut } = await import('../../trainer/train.ts');
     const { defaultId, join } = await import('../../coordinator/join.ts');

@@ -110,6 +110,7 @@ describe('stopped and resumed', () => {
     expect(await segfleet(['train', job(), '--out', run, '--resume', ...again])).toMatchObject({ code: 0, stderr: '' });
     expect(resultOf(run)).toEqual(undisturbed);
     expect(crew).toHaveLength(Number(workers ?? 0));
+    expect(crew.filter(isAlive)).toEqual([]);
   });
 
   test('by a second signal it ends at once, its workers too, and still resumes', async () => {
