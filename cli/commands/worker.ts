@@ -42,6 +42,7 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
     const { join: coordinator, id = defaultId(), host, incarnation, out = defaultOut(job) } = flags;
     const keys = flags.keys === undefined ? undefined : await readRunKeys(flags.keys, job.metadata.name);
     const signal = stopSignal();
+    this.log(`${id}: joins the run ${job.metadata.name} at ${coordinator}, and waits while nobody answers`);
     const { code, sentence } = await join({ job, base, out, coordinator, keys, id, host, incarnation, signal });
     if (code === 'left') throw new SegfleetError('preempted', `${id} ${sentence}`);
     if (code !== 'ok') throw new SegfleetError(code, sentence);

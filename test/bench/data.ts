@@ -36,7 +36,7 @@ const { size, channels } = loaded.job.spec.data;
 
 const cases = await findCases(data);
 const fillsPerSecond = async (keep: string) => {
-  const store = new CaseStore(cases, { ...size, channels }, { classes: 1, exclusive: false }, keep);
+  const store = new CaseStore(cases, { ...size, channels }, { classes: 1, exclusive: false }, { keep });
   const started = performance.now();
   await Promise.all(
     Array.from({ length: 4 }, async (_, worker) => {

@@ -24,6 +24,7 @@ const { values: flags } = parseArgs({
   },
 });
 const numbersOf = (text: string) => text.split(',').map(Number);
+const machine = describeMachine();
 const python = await peersPython();
 const folder = mkdtempSync('/dev/shm/segfleet-bench-');
 const keys = curveKeyPair();
@@ -57,9 +58,11 @@ const workersOf = (n: number) =>
     workers: Array.from({ length: n }, () => fork(new URL('exchangeWorker.ts', import.meta.url), { serialization: 'advanced' })),
   }));
 
-async function openContender({ name, workers }: ReturnType<typeof workersOf>[number], numbers: number): Promise<Contender> {
-  const ranges = evenly(workers.length, workers.length);
-  const common = { run: 'bench', generation: 0, ranges, buckets: [{ length: numbers }] };
+type Workers = ReturnType<typeof workersOf>[number];
+
+async function openWorkers({ name, workers }: Workers, buckets: readonly number[], lanes = workers.length): Promise<void> {
+  const ranges = evenly(lanes, workers.length);
+  const common = { run: 'bench', generation: 0, ranges, buckets: buckets.map(length => ({ length })) };
   const endpoints = await Promise.all(
     workers.map((worker, rank) => {
       const transport = transports[name](`${Object.keys(transports).indexOf(name)}.${rank}`);
@@ -67,6 +70,10 @@ async function openContender({ name, workers }: ReturnType<typeof workersOf>[num
     }),
   );
   await Promise.all(workers.map(worker => ask(worker, { type: 'connect', endpoints })));
+}
+
+async function openContender({ name, workers }: Workers, numbers: number): Promise<Contender> {
+  await openWorkers({ name, workers }, [numbers]);
   return { name, time: repetitions => Promise.all(workers.map(worker => ask<Timing>(worker, { type: 'time', repetitions }))) };
 }
 
@@ -123,9 +130,31 @@ for (const n of numbersOf(flags.workers)) {
   for (const { workers } of meshes) for (const worker of workers) worker.disconnect();
   await gloo.close();
 }
+
+/** Steps of a network of 8 Mi parameters, each lane of four "computed" in a fixed time that costs no processor. */
+const paced: string[] = [];
+const laneMs = 200;
+const lanes = 4;
+for (const transport of ['shared memory', 'tcp + CURVE']) {
+  let alone = 0;
+  for (const n of [1, 2, 4]) {
+    const meshes = workersOf(n);
+    const mesh = meshes.find(({ name }) => name === transport)!;
+    await openWorkers(mesh, new Array(8).fill(2 ** 20), lanes);
+    const computeMs = (laneMs * lanes) / n;
+    const request = { type: 'pace', computeMs, repetitions: 2 * Number(flags.rounds) } as const;
+    const times = await Promise.all(mesh.workers.map(worker => ask<number[]>(worker, request)));
+    const ms = median(times[0].map((_, i) => Math.max(...times.map(ofRank => ofRank[i]))));
+    alone ||= ms;
+    const row = `| ${transport} | ${n} | ${computeMs} | ${ms.toFixed(1)} | ${((100 * (ms - computeMs)) / ms).toFixed(1)} % | ${((100 * alone) / (n * ms)).toFixed(0)} % |`;
+    console.log(row);
+    paced.push(row);
+    await Promise.all(mesh.workers.map(worker => ask(worker, { type: 'close' })));
+    for (const { workers } of meshes) for (const worker of workers) worker.disconnect();
+  }
+}
 rmSync(folder, { recursive: true });
 
-const machine = describeMachine();
 const text = `The sum of one float32 vector over n processes of this machine, in place where both begin and end. Contenders took turns, ${flags.rounds} rounds; medians
 of the slowest rank. Speed: gloo's time divided by the contender's, so above 1 is faster than gloo (${peer}, one thread, TCP on loopback).
 
@@ -135,5 +164,13 @@ ${rows.join('\n')}
 
 Shared memory: a number is written once by its sender and read once by each receiver; only headers pass through sockets. Sockets: the kernel copies every number in and out, and
 libzmq receives each frame into new memory. CURVE besides encrypts and decrypts in software, on the one I/O thread of each process.
+
+Steps of four lanes with a gradient of 8 Mi numbers (32 MiB) in eight buckets, each lane "computed" in ${laneMs} ms without costing a processor; buckets come one after the other.
+
+| transport | n | compute, ms | step, ms | exposed share of the step | scaling efficiency |
+|---|---|---|---|---|---|
+${paced.join('\n')}
+
+All n processes share the ${machine.processors} processors of this machine for summing, checksums, copies and encryption, so n = 4 shows less than four machines would.
 `;
 if (!flags['no-write']) writeResults('exchange', `${machine.cpu}, ${machine.processors} processors`, 'npm run bench:exchange', text);

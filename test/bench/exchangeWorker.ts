@@ -1,12 +1,15 @@
 /**
  * One worker of `npm run bench:exchange`: opens a mesh and times sums on request.
  */
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Mesh, openMesh } from '../../coordinator/exchange/mesh.ts';
 
 export type Request =
   | { readonly type: 'open'; readonly options: Parameters<typeof openMesh>[0] }
   | { readonly type: 'connect'; readonly endpoints: readonly string[] }
   | { readonly type: 'time'; readonly repetitions: number }
+  /** Steps that compute for so long, and have their buckets ready one after the other meanwhile; a computation that costs no processor. */
+  | { readonly type: 'pace'; readonly repetitions: number; readonly computeMs: number }
   | { readonly type: 'close' };
 export interface Timing {
   /** Of one sum. */
@@ -21,7 +24,10 @@ let next = 0;
 async function sum(values?: (length: number) => Float32Array): Promise<Float32Array[]> {
   const step = mesh.begin(next++);
   // Without values they are in their place already, as the tensor of gloo is.
-  for (const [bucket, { length }] of options.buckets.entries()) step.add(options.rank, bucket, values?.(length));
+  const { start, end } = options.ranges[options.rank];
+  for (const [bucket, { length }] of options.buckets.entries()) {
+    for (let lane = start; lane < end; lane++) step.add(lane, bucket, values?.(length));
+  }
   return step.total();
 }
 
@@ -34,9 +40,9 @@ async function answer(request: Request): Promise<unknown> {
       return mesh.endpoint;
     case 'connect': {
       await mesh.connect(request.endpoints);
-      const workers = options.ranges.length;
-      for (const total of await sum(length => new Float32Array(length).fill(options.rank + 1))) {
-        if (total.some(value => value !== (workers * (workers + 1)) / 2)) throw new Error('a wrong sum');
+      const lanes = options.ranges.at(-1)!.end;
+      for (const total of await sum(length => new Float32Array(length).fill(1))) {
+        if (total.some(value => value !== lanes)) throw new Error('a wrong sum');
       }
       for (let i = 0; i < 2; i++) await sum();
       return undefined;
@@ -48,6 +54,21 @@ async function answer(request: Request): Promise<unknown> {
       const ms = (performance.now() - start) / request.repetitions;
       const { user, system } = process.cpuUsage(cpu);
       return { ms, cpuSeconds: (user + system) / 1e6 / request.repetitions } satisfies Timing;
+    }
+    case 'pace': {
+      const times: number[] = [];
+      for (let i = 0; i < request.repetitions; i++) {
+        const start = performance.now();
+        const step = mesh.begin(next++);
+        for (const bucket of options.buckets.keys()) {
+          const dueMs = (request.computeMs * (bucket + 1)) / options.buckets.length;
+          await wait(Math.max(0, start + dueMs - performance.now()));
+          for (let lane = options.ranges[options.rank].start; lane < options.ranges[options.rank].end; lane++) step.add(lane, bucket);
+        }
+        await step.total();
+        times.push(performance.now() - start);
+      }
+      return times;
     }
     case 'close':
       return mesh.close();

@@ -52,4 +52,9 @@ test('it trains, and calls itself by its own name in what it says', async () => 
   expect(run('--version')).toContain('segfleet/');
   const text = run('train', job, '--set', 'training.epochs=1', '--set', 'training.batch=2');
   expect(text).toMatch(/^ {2}segfleet evaluate runs\/small$/m);
+  const digest = (out: string, ...workers: string[]) => {
+    const said = run('train', job, '--set', 'training={epochs: 1, batch: 2, lanes: 2, threads: 2}', '--out', out, ...workers);
+    return /weights digest ([0-9a-f]{64})/.exec(said)?.[1];
+  };
+  expect(digest('with workers', '--workers', '2')).toBe(digest('alone'));
 });

@@ -43,6 +43,19 @@ test('one worker and one lane: plain training', async () => {
   expect(resultOf(out('alone'))).toEqual(resultOf(out('plain')));
 });
 
+test('gradients that travel as bfloat16: another result, the same for any number of workers', async () => {
+  const settings = ['--set', 'training.wire=bfloat16'];
+  for (const [name, workers] of [
+    ['alone', []],
+    ['by three', ['--workers', '3']],
+  ] as const) {
+    const run = out(`bfloat16 ${name}`);
+    expect(await segfleet(['train', job(), '--out', run, ...settings, ...workers])).toMatchObject({ code: 0, stderr: '' });
+  }
+  expect(resultOf(out('bfloat16 by three'))).toEqual(resultOf(out('bfloat16 alone')));
+  expect(resultOf(out('bfloat16 alone')).digest).not.toBe(undisturbed.digest);
+});
+
 /** Does something, once, when an event has these fields. */
 function when(fields: Record<string, unknown>, act: (child: Parameters<NonNullable<CliOptions['onLine']>>[1]) => void): CliOptions {
   let done = false;

@@ -1,6 +1,6 @@
 /**
- * The decoded cases of a run, kept in memory as bytes. Each file is read once: when a batch first needs it, or by the filling
- * that goes on beside training, whichever comes first.
+ * The decoded cases of a run, kept in memory as bytes as far as there is room. Each file is read when a batch first needs it, or by the
+ * filling that goes on beside training, whichever comes first; again only where its case had to make room for others.
  */
 import { SegfleetError } from '../errors.ts';
 import { ignoredLabel } from './batch.ts';
@@ -18,32 +18,56 @@ export interface StoredShape extends Partial<Size> {
   readonly channels: number;
 }
 
+const bytesOf = ({ image, labels, fov }: DecodedCase): number => image.length + labels.length + (fov?.length ?? 0);
+
 /** Decoders at work at once while filling. Each mostly waits for its turn in the pool of threads: two do not fill two processors. */
 const numDecoders = 4;
+
+export interface StoreLimits {
+  /** Where decoded cases are kept between runs; by default in the cache of the user, where the set is large enough. */
+  readonly keep?: string;
+  /** Decoded bytes that stay in memory. @default 4 GiB */
+  readonly residentBytes?: number;
+}
 
 export class CaseStore {
   readonly cases: readonly LabelledCase[];
   readonly #shape: StoredShape;
   readonly #rules: LabelRules;
-  readonly #decoded: (Promise<DecodedCase> | undefined)[] = [];
+  readonly #residentBytes: number;
+  readonly #decoded = new Map<number, Promise<DecodedCase>>();
+  /** Bytes of those that have been read, the least recently used first. */
+  readonly #resident = new Map<number, number>();
+  readonly #digests: string[] = [];
   readonly #kept: KeptCases;
+  #bytes = 0;
 
-  /** @param keep where decoded cases are kept between runs; by default in the cache of the user, where the set is large enough */
-  constructor(cases: readonly LabelledCase[], shape: StoredShape, rules: LabelRules, keep?: string) {
+  constructor(
+    cases: readonly LabelledCase[],
+    shape: StoredShape,
+    rules: LabelRules,
+    { keep, residentBytes = 4 * 2 ** 30 }: StoreLimits = {},
+  ) {
     this.cases = cases;
     this.#shape = shape;
     this.#rules = rules;
+    this.#residentBytes = residentBytes;
     const { height, width, channels } = shape;
     const { classes, exclusive, ignore } = rules;
     this.#kept = new KeptCases(cases, { height, width, channels, classes, exclusive, ignore }, keep);
   }
 
   get(index: number): Promise<DecodedCase> {
-    let decoded = this.#decoded[index];
+    let decoded = this.#decoded.get(index);
     if (!decoded) {
-      decoded = this.#read(index);
+      decoded = this.#read(index).then(read => this.#admit(index, read));
       decoded.catch(() => {}); // whoever waits for it gets the error
-      this.#decoded[index] = decoded;
+      this.#decoded.set(index, decoded);
+    }
+    const bytes = this.#resident.get(index);
+    if (bytes !== undefined) {
+      this.#resident.delete(index);
+      this.#resident.set(index, bytes);
     }
     return decoded;
   }
@@ -59,7 +83,7 @@ export class CaseStore {
       }
     };
     await Promise.all(Array.from({ length: numDecoders }, work));
-    await this.#kept.keep(await this.#all());
+    if (this.#decoded.size === this.cases.length) await this.#kept.keep(await this.#all());
     if (!hasForeground) {
       throw new SegfleetError(
         'invalidData',
@@ -70,7 +94,8 @@ export class CaseStore {
 
   /** SHA-256 over the bytes of all images and masks; waits until all are decoded. */
   async digest(): Promise<string> {
-    return dataDigest(await this.#all());
+    for (const index of this.cases.keys()) if (this.#digests[index] === undefined) await this.get(index);
+    return dataDigest(this.cases.map(({ id }, index) => ({ id, digest: this.#digests[index] })));
   }
 
   /** The cases `indices`, in that order. */
@@ -80,6 +105,24 @@ export class CaseStore {
 
   #all(): Promise<DecodedCase[]> {
     return Promise.all(this.cases.map((_, index) => this.get(index)));
+  }
+
+  /** Others go where this one finds no room. @throws integrity: it is not what was read before */
+  #admit(index: number, decoded: DecodedCase): DecodedCase {
+    const known = this.#digests[index];
+    if (known !== undefined && known !== decoded.digest) {
+      throw new SegfleetError('integrity', `case ${decoded.id} has changed since the run began; restore its files, or start a new run`);
+    }
+    this.#digests[index] = decoded.digest;
+    this.#resident.set(index, bytesOf(decoded));
+    this.#bytes += bytesOf(decoded);
+    for (const [oldest, bytes] of this.#resident) {
+      if (this.#bytes <= this.#residentBytes || oldest === index) break;
+      this.#resident.delete(oldest);
+      this.#decoded.delete(oldest);
+      this.#bytes -= bytes;
+    }
+    return decoded;
   }
 
   async #read(index: number): Promise<DecodedCase> {

@@ -23,7 +23,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const shape = { height: 16, width: 24, channels: 3 };
 const binary = { classes: 1, exclusive: false };
 const open = async (how: Partial<typeof shape> = {}, where: string | undefined = keep) =>
-  new CaseStore(await findCases(folder), { ...shape, ...how }, binary, where);
+  new CaseStore(await findCases(folder), { ...shape, ...how }, binary, { keep: where });
 
 async function all(store: CaseStore): Promise<DecodedCase[]> {
   await store.fill();

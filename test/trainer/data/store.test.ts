@@ -53,6 +53,34 @@ describe('a store of cases', () => {
     rmSync(join(folder, 'manifest.csv'));
   });
 
+  test('of a set larger than the memory it may take, keeps what was used last, and gives the same bytes and digest', async () => {
+    const bytes = 32 * 32 * 4;
+    const [whole, bounded] = [await open(), new CaseStore(await findCases(folder), shape, binary, { residentBytes: 2.5 * bytes })];
+    await Promise.all([whole.fill(), bounded.fill()]);
+    expect(await bounded.digest()).toBe(await whole.digest());
+    for (const index of [0, 1, 2, 3, 0, 5, 1]) {
+      const decoded = await bounded.get(index);
+      expect(decoded).toEqual(await whole.get(index));
+      expect(await bounded.get(index)).toBe(decoded);
+    }
+    const [fifth, first] = [await bounded.get(5), await bounded.get(1)];
+    await bounded.get(2);
+    expect(await bounded.get(1)).toBe(first);
+    expect(await bounded.get(5)).not.toBe(fifth);
+  });
+
+  test('refuses a case that has changed when it is read again', async () => {
+    const changing = mkdtempSync(join(tmpdir(), 'segfleet-changing-'));
+    await drawDataSet(changing, 3);
+    const store = new CaseStore(await findCases(changing), shape, binary, { residentBytes: 1 });
+    await store.get(0);
+    await store.get(1);
+    const { pixels } = drawPicture('another');
+    writeFileSync(join(changing, 'images', 'case00.png'), await pngOf(pixels, 32, 32, 3));
+    await expect(store.get(0)).rejects.toThrow('case case00 has changed since the run began');
+    rmSync(changing, { recursive: true });
+  });
+
   test('reads each file once', async () => {
     const store = await open();
     expect(await store.get(2)).toBe(await store.get(2));
