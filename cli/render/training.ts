@@ -103,7 +103,7 @@ export class TrainingView {
     return [
       `${start.name}: ${start.model} (${start.parameters.toLocaleString('en')} parameters), loss ${start.loss}${resumed}`,
       `${start.trainingImages} training${patches} and ${start.validationImages} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps, batch ${start.batch}`,
-      `TensorFlow ${start.tensorflow} (${start.library}) on ${start.workers === undefined ? start.devices.join(', ') : `${start.workers} workers`}, ${start.precision}, ${start.threads} threads`,
+      `TensorFlow ${start.tensorflow} (${start.library}) on ${start.workers === undefined ? start.devices.join(', ') : count(start.workers)}, ${start.precision}, ${start.threads} threads`,
     ].join('\n');
   }
 
@@ -159,10 +159,12 @@ function workersBlock({ phase, workers }: WorkersEvent, { batch }: StartEvent): 
     .sort((a, b) => (a.rank ?? workers.length) - (b.rank ?? workers.length))
     .map(({ id, rank, state, seconds, silentMs, lanes: own = 0 }) => {
       const speed =
-        seconds === undefined ? '' : `  ${number((batch * own) / lanes / seconds, 1)} images/s  lag ${duration(seconds - fastest)}`;
+        seconds === undefined ? '' : `  ${number((batch * own) / lanes / seconds, 1)} images/s  lag ${number(seconds - fastest, 1)} s`;
       const slow = seconds !== undefined && times.length > 1 && seconds > 1.5 * middle ? '  slow' : '';
       return `  ${rank ?? '-'}  ${id}  ${state}${speed}${slow}${silentMs > 1000 ? `  silent for ${duration(silentMs / 1000)}` : ''}`;
     });
   const waiting = phase === 'boundary' && members.length === 0 ? ', waiting for more' : '';
-  return [`${workers.length} workers${waiting}`, ...lines].join('\n');
+  return [`${count(workers.length)}${waiting}`, ...lines].join('\n');
 }
+
+const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;

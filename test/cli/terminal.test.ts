@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TrainingView } from '../../cli/render/training.ts';
 import { segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
@@ -41,4 +42,46 @@ test('shows a live block with progress, speed, time left and both curves, which 
   expect(matching(/^validation Jaccard \d\.\d{4} [▁▂▃▄▅▆▇█]{2}$/)).not.toEqual([]);
   for (const epoch of [1, 2, 3]) expect(matching(new RegExp(`epoch ${epoch}/3  loss`))).toHaveLength(1);
   expect(lines.at(-2)).toMatch(/predict .*run IMAGE/);
+});
+
+test('shows every worker: rank, name, state, speed and how far it is behind', async () => {
+  const job = writeJob(folder, smallJob('data').replace('batch: 3', 'batch: 4\n    lanes: 2'), 'shared.yaml');
+  const run = join(folder, 'shared');
+  const { code, stdout } = await segfleet(['train', job, '--out', run, '--workers', '2'], { under: ['python3', '-c', terminal] });
+  expect(code).toBe(0);
+  const lines = stripVTControlCharacters(stdout).split(/\r?\n|\r/);
+  expect(lines.some(line => line === '2 workers')).toBe(true);
+  for (const [rank, id] of ['w1', 'w2'].entries()) {
+    const pattern = new RegExp(`^  [01]  ${id}  (computing|waiting|opening)  [\\d.]+ images/s  lag \\d+\\.\\d s`);
+    expect([rank, lines.some(line => pattern.test(line))]).toEqual([rank, true]);
+  }
+  expect(lines.find(line => line.startsWith('one more worker: '))).toMatch(/worker .*shared\/job.yaml --join ipc:\/\/\S+ --out \S*shared$/);
+});
+
+test('names the worker that keeps the others waiting', () => {
+  let written = '';
+  const write = (text: string) => {
+    written += text;
+    return true;
+  };
+  const stdout = { isTTY: true, columns: 120, rows: 40, write } as unknown as NodeJS.WriteStream;
+  const view = new TrainingView({ json: false, program: 'segfleet', stdout });
+  const worker = (rank: number, seconds: number) => ({ id: `w${rank}`, rank, lanes: 2, state: 'waiting', silentMs: 40, seconds }) as const;
+  view.show({ event: 'start', parameters: 1, trainingImages: 24, epochs: 1, batch: 12, devices: [], workers: 3 } as never);
+  view.show({
+    event: 'workers',
+    phase: 'computing',
+    generation: 4,
+    workers: [worker(0, 0.5), worker(1, 2), worker(2, 0.6), { id: 'spare', state: 'spare', silentMs: 3000 }],
+    dropped: {},
+    refused: { auth: 0, protocol: 0, other: 0 },
+  });
+  const lines = stripVTControlCharacters(written).split('\n').slice(-6);
+  expect(lines.filter(line => line !== '')).toEqual([
+    '4 workers',
+    '  0  w0  waiting  8.0 images/s  lag 0.0 s',
+    '  1  w1  waiting  2.0 images/s  lag 1.5 s  slow',
+    '  2  w2  waiting  6.7 images/s  lag 0.1 s',
+    '  -  spare  spare  silent for 3 s',
+  ]);
 });
