@@ -2,7 +2,7 @@
  * What a worker computes: its lanes of each step of training and of each round of validation, summed with those of all others. State,
  * position and what was counted so far are the same on every worker after every step.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { type Course, predictedAtOnce } from '../trainer/course.ts';
 import type { Batch } from '../trainer/data/batch.ts';
 import { float32, type HostTensor, sizeOf } from '../trainer/engine/tensor.ts';
@@ -18,7 +18,7 @@ import type { Store } from '../trainer/storage/store.ts';
 import { stepEvent } from '../trainer/tracking/events.ts';
 import { refuseNotFinite } from '../trainer/train.ts';
 import { addCounts, encodeCounts, vectorLength } from './countsVector.ts';
-import { type Mesh, type MeshOptions, openMesh } from './exchange/mesh.ts';
+import { type Mesh, type MeshOptions, openMesh, type Step } from './exchange/mesh.ts';
 import type { BucketOptions } from './exchange/plan.ts';
 import type { LaneRange } from './lanes.ts';
 import type { Seat } from './member.ts';
@@ -204,7 +204,10 @@ export class TrainTask implements WorkerTask {
     const waitSeconds = (performance.now() - started) / 1000;
     this.#readAhead(range);
 
+    const hash = await this.#startDigest(verify);
     const sum = mesh.begin(round);
+    const summing = this.#gather(sum, hash);
+    summing.catch(() => {}); // awaited when all lanes have contributed
     const lanes = cutIntoLanes(batch, course.options.image, this.#lanes, range, count);
     const first = startOfLane(range.start, count, this.#lanes);
     const idsOf = (lane: number) => {
@@ -240,14 +243,14 @@ export class TrainTask implements WorkerTask {
     };
     await this.#program.contribute(lanes, { ticket: { generation, step: step + 1 }, images: count, meet, signal, stream });
     const seconds = (performance.now() - started - waited) / 1000;
-    const sums = await Promise.all(this.#gradients.map((_, b) => sum.bucket(this.#meetings.length + b)));
+    const sums = await summing;
     this.#kept = { kind: 'step', round, sums, images: count, times: { started, waitSeconds } };
 
     const { everySteps } = course.job.spec.checkpoint;
     const isDue = everySteps !== undefined && (step + 1) % everySteps === 0 && stepOfEpoch + 1 < course.stepsPerEpoch;
     const { batch: batchSize } = course.job.spec.training;
     return {
-      digest: await this.#digest(sums, verify),
+      digest: hash.digest('hex'),
       samples: { epoch, first: stepOfEpoch * batchSize + first, count: own.length, of: course.samples.perEpoch },
       after: isDue ? 'checkpoint' : 'next',
       seconds,
@@ -272,6 +275,7 @@ export class TrainTask implements WorkerTask {
     const started = performance.now();
     const groups = this.#groups(this.#validated);
     this.#readAhead(ranges[rank]);
+    const hash = await this.#startDigest(verify);
     const sum = mesh.begin(round);
     const bucket = this.#meetings.length + this.#gradients.length;
     for (let lane = start; lane < end; lane++) {
@@ -287,7 +291,7 @@ export class TrainTask implements WorkerTask {
     const ended = isLast ? afterEpoch(this.#position, tally.scores().pooled.jaccard) : undefined;
     this.#kept = { kind: 'validation', round, tally, ended };
     return {
-      digest: await this.#digest([whole], verify),
+      digest: hash.update(whole).digest('hex'),
       after: ended ? (course.isOver(ended) ? 'finish' : 'checkpoint') : 'next',
       seconds,
     };
@@ -334,13 +338,23 @@ export class TrainTask implements WorkerTask {
     for (const index of this.#groups(validated).slice(range.start, range.end).flat()) void course.store.get(index);
   }
 
-  async #digest(sums: readonly Float32Array[], verify: boolean): Promise<string> {
-    const hash = verify ? await this.#digestState() : createHash('sha256');
-    for (const values of sums) hash.update(values);
-    return hash.digest('hex');
+  /** The sums of all gradients, each digested as it comes: last layers first, while the others are still computed. */
+  async #gather(sum: Step, hash: Hash): Promise<Float32Array[]> {
+    const last = this.#gradients.length - 1;
+    const sums: Float32Array[] = [];
+    for (const b of [...Array(last).keys()].reverse().concat(last)) {
+      sums[b] = await sum.bucket(this.#meetings.length + b);
+      hash.update(sums[b]);
+    }
+    return sums;
   }
 
-  async #digestState() {
+  /** Of what would be applied; where a newcomer may have other weights, of what it would be applied to as well. */
+  async #startDigest(verify: boolean): Promise<Hash> {
+    return verify ? this.#digestState() : createHash('sha256');
+  }
+
+  async #digestState(): Promise<Hash> {
     const hash = createHash('sha256').update(JSON.stringify([this.#position, this.#validated]));
     for (const [name, { data }] of await this.#program.state()) hash.update(name).update(data);
     return hash;
