@@ -109,6 +109,8 @@ export interface Member {
   /** The step that is computed or prepared in this generation, 0 if none. */
   started: number;
   prepared?: Prepared;
+  /** What keeps this generation from going on here: said with every heartbeat until something follows from it. */
+  trouble?: Told;
   /** What was said of the last step that was applied. */
   applied?: Told;
   /** The last share of a checkpoint, and what was said of it. */
@@ -183,6 +185,7 @@ class Turn {
     const generation = seat?.generation ?? 0;
     this.#send({ type: 'heartbeat', generation, step, started, prepared: prepared?.step ?? 0, stalledMs: Math.round(stalledMs) });
     if (member.leaving) this.#send({ type: 'leave' });
+    this.#again(member.trouble);
   }
 
   #hear({ term, session, body }: FromCoordinator): void {
@@ -292,6 +295,14 @@ class Turn {
         // A save may outlast its coordinator, and the next one counts its generations anew.
         if (member.saving && sameShare(member.saving, done)) member.saving.done = done;
         break;
+      case 'failed':
+        member.trouble = done;
+        break;
+      case 'unreachable':
+        // Until this seat's exchange is open, it is that of the seat before, and another coordinator may have numbered that the same.
+        if (done.generation !== member.seat?.generation || member.address === undefined) return;
+        member.trouble ??= done;
+        break;
       case 'unfetched':
         member.fetching = undefined;
         return;
@@ -330,6 +341,7 @@ class Turn {
     if (member.started > member.step) this.orders.push({ order: 'abort' });
     member.started = 0;
     member.prepared = undefined;
+    member.trouble = undefined;
   }
 
   #refused({ reason, sentence }: { reason: string; sentence: string }): void {
