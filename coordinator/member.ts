@@ -73,13 +73,11 @@ export type Order =
   | { readonly order: 'abort' }
   | { readonly order: 'end'; readonly code: EndCode; readonly sentence: string };
 
-type Told = Extract<
+/** What the main thread has done: the same words that go to the coordinator. */
+export type Done = Extract<
   FromWorkerBody,
-  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'saved' | 'failed' | 'unreachable' }
+  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'unfetched' | 'saved' | 'failed' | 'unreachable' }
 >;
-
-/** What the main thread has done: the same words that go to the coordinator, or that a state could not be fetched this time. */
-export type Done = Told | { readonly type: 'unfetched' };
 
 export type MemberEvent =
   | { readonly heard: FromCoordinator }
@@ -110,12 +108,12 @@ export interface Member {
   started: number;
   prepared?: Prepared;
   /** What keeps this generation from going on here: said with every heartbeat until something follows from it. */
-  trouble?: Told;
+  trouble?: Done;
   /** What was said of the last step that was applied. */
-  applied?: Told;
+  applied?: Done;
   /** The last share of a checkpoint, and what was said of it. */
-  saving?: Share & { done?: Told };
-  offering?: { readonly step: number; done?: Told };
+  saving?: Share & { done?: Done };
+  offering?: { readonly step: number; done?: Done };
   fetching?: { readonly step: number; readonly address: string };
   joinedAt: number;
   /** When `join` was sent last, and when the coordinator was heard last. */
@@ -304,8 +302,9 @@ class Turn {
         member.trouble ??= done;
         break;
       case 'unfetched':
+        if (member.fetching?.address !== done.address) return;
         member.fetching = undefined;
-        return;
+        break;
     }
     if (member.phase === 'in') this.#send(done);
   }

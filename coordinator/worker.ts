@@ -140,7 +140,7 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
         } catch (error) {
           if (signal.aborted) return;
           if (!(error instanceof SegfleetError && error.code === 'unavailable')) throw error;
-          return control.done({ type: 'unfetched' });
+          return control.done({ type: 'unfetched', address: order.address });
         }
         return control.done({ type: 'holding', holds: await task.describe() });
       default:
