@@ -73,13 +73,11 @@ export type Order =
   | { readonly order: 'abort' }
   | { readonly order: 'end'; readonly code: EndCode; readonly sentence: string };
 
-type Told = Extract<
+/** What the main thread has done: the same words that go to the coordinator. */
+export type Done = Extract<
   FromWorkerBody,
-  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'saved' | 'failed' | 'unreachable' }
+  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'unfetched' | 'saved' | 'failed' | 'unreachable' }
 >;
-
-/** What the main thread has done: the same words that go to the coordinator, or that a state could not be fetched this time. */
-export type Done = Told | { readonly type: 'unfetched' };
 
 export type MemberEvent =
   | { readonly heard: FromCoordinator }
@@ -109,11 +107,13 @@ export interface Member {
   /** The step that is computed or prepared in this generation, 0 if none. */
   started: number;
   prepared?: Prepared;
+  /** What keeps this generation from going on here: said with every heartbeat until something follows from it. */
+  trouble?: Done;
   /** What was said of the last step that was applied. */
-  applied?: Told;
+  applied?: Done;
   /** The last share of a checkpoint, and what was said of it. */
-  saving?: Share & { done?: Told };
-  offering?: { readonly step: number; done?: Told };
+  saving?: Share & { done?: Done };
+  offering?: { readonly step: number; done?: Done };
   fetching?: { readonly step: number; readonly address: string };
   joinedAt: number;
   /** When `join` was sent last, and when the coordinator was heard last. */
@@ -183,6 +183,7 @@ class Turn {
     const generation = seat?.generation ?? 0;
     this.#send({ type: 'heartbeat', generation, step, started, prepared: prepared?.step ?? 0, stalledMs: Math.round(stalledMs) });
     if (member.leaving) this.#send({ type: 'leave' });
+    this.#again(member.trouble);
   }
 
   #hear({ term, session, body }: FromCoordinator): void {
@@ -292,9 +293,18 @@ class Turn {
         // A save may outlast its coordinator, and the next one counts its generations anew.
         if (member.saving && sameShare(member.saving, done)) member.saving.done = done;
         break;
+      case 'failed':
+        member.trouble = done;
+        break;
+      case 'unreachable':
+        // Until this seat's exchange is open, it is that of the seat before, and another coordinator may have numbered that the same.
+        if (done.generation !== member.seat?.generation || member.address === undefined) return;
+        member.trouble ??= done;
+        break;
       case 'unfetched':
+        if (member.fetching?.address !== done.address) return;
         member.fetching = undefined;
-        return;
+        break;
     }
     if (member.phase === 'in') this.#send(done);
   }
@@ -330,6 +340,7 @@ class Turn {
     if (member.started > member.step) this.orders.push({ order: 'abort' });
     member.started = 0;
     member.prepared = undefined;
+    member.trouble = undefined;
   }
 
   #refused({ reason, sentence }: { reason: string; sentence: string }): void {

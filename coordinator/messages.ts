@@ -74,6 +74,8 @@ const fromWorkerBody = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('applied'), step: count, report: text(20_000) }),
   z.strictObject({ type: z.literal('offering'), step: count, address }),
   z.strictObject({ type: z.literal('holding'), holds: holding }),
+  /** The state could not be had there; it is tried again when asked for. */
+  z.strictObject({ type: z.literal('unfetched'), address }),
   /** The share of this rank, of so many, is stored; `share` says what the manifest must know of it. */
   z.strictObject({ type: z.literal('saved'), generation: count, step: count, rank: count, size: count, share: text(200_000) }),
   z.strictObject({

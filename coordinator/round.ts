@@ -115,7 +115,14 @@ export interface Round {
   addresses: Map<string, string>;
   prepared: Map<string, Prepared>;
   /** A state on its way from a member to newcomers. */
-  transfer?: { readonly donor: string; readonly since: number; address?: string; told: string[] };
+  transfer?: {
+    readonly donor: string;
+    readonly since: number;
+    address?: string;
+    told: string[];
+    /** Who could not get it there, and since when. */
+    readonly unfetched: Map<string, number>;
+  };
   /** At the next boundary. */
   checkpointAsked: boolean;
   /** The state of the committed step must be durable before another step is committed. */
@@ -222,6 +229,11 @@ class Turn {
       for (const worker of slow) this.#putOut(worker, `did not pass on the state within ${options.timing.stateWithinMs} ms`);
       round.transfer = undefined;
     }
+    // The donor is heard here all the while, or the transfer would be over.
+    for (const [id, since] of round.transfer?.unfetched ?? []) {
+      const worker = round.workers.get(id);
+      if (worker && this.#now - since > deadAfterMs) this.#putOut(worker, `could not reach ${round.transfer!.donor}, which has the state`);
+    }
   }
 
   /** Two members that both are heard here but not by each other: the one with most such pairs goes, of equals the higher rank. */
@@ -287,11 +299,18 @@ class Turn {
         if (round.transfer?.donor === id && body.step === round.committed?.step && round.transfer.address !== body.address) {
           round.transfer.address = body.address;
           round.transfer.told = [];
+          round.transfer.unfetched.clear();
         }
         return;
       case 'holding':
         if (!isMember) worker.holds = body.holds;
+        round.transfer?.unfetched.delete(id);
         return;
+      case 'unfetched': {
+        const { transfer } = round;
+        if (transfer?.address === body.address && !transfer.unfetched.has(id)) transfer.unfetched.set(id, this.#now);
+        return;
+      }
       case 'applied':
         this.effects.push({ do: 'applied', id, step: body.step, report: body.report });
         return;
@@ -405,6 +424,7 @@ class Turn {
     if (round.end) return;
     this.effects.push({ do: 'lost', id, why });
     if (round.transfer?.donor === id) round.transfer = undefined;
+    round.transfer?.unfetched.delete(id);
     const { checkpoint } = round;
     if (checkpoint?.ranks.includes(id) && !checkpoint.shares.has(id)) {
       round.checkpoint = undefined;
@@ -577,7 +597,7 @@ class Turn {
     const step = round.committed!.step;
     if (!round.transfer) {
       const donor = holders.find(({ id }) => round.members.includes(id)) ?? holders[0];
-      round.transfer = { donor: donor.id, since: this.#now, told: [] };
+      round.transfer = { donor: donor.id, since: this.#now, told: [], unfetched: new Map() };
       this.#send(donor.id, { type: 'offerState', step });
     }
     const { address, told } = round.transfer;

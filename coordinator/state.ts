@@ -13,6 +13,8 @@ import { behindGate, type Gate, openGate } from './exchange/gate.ts';
 import type { RunKeys } from './exchange/keys.ts';
 
 const chunkBytes = 2 ** 20;
+/** The limit of a socket holds for a message as it travels: encryption adds 33 bytes (RFC 26). */
+const maxMessageSize = chunkBytes + 1024;
 /** A donor that does not answer for so long is given up; it may be another's turn by then. */
 const answerWithinMs = 5000;
 
@@ -73,8 +75,7 @@ export async function fetchState(address: string, step: number, { run, keys }: S
     linger: 0,
     receiveTimeout: answerWithinMs,
     sendTimeout: answerWithinMs,
-    // Encryption adds 33 bytes (RFC 26).
-    maxMessageSize: chunkBytes + 1024,
+    maxMessageSize,
     ...(keys && { curveServerKey: keys.worker.publicKey, curvePublicKey: keys.worker.publicKey, curveSecretKey: keys.worker.secretKey }),
   });
   const close = () => socket.close();

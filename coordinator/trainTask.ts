@@ -87,7 +87,7 @@ export class TrainTask implements WorkerTask {
     return { step: this.#round, digest, ...placeInOrder(course, this.#position), finished: course.isOver(this.#position) };
   }
 
-  async open({ generation, rank, ranges }: Seat, signal: AbortSignal): Promise<string> {
+  async open({ generation, rank, ranges }: Seat, signal: AbortSignal, unreachable: (rank: number) => void): Promise<string> {
     await this.#mesh?.close();
     this.#isConnected = false;
     this.#kept = undefined;
@@ -100,7 +100,12 @@ export class TrainTask implements WorkerTask {
       ...gradients.map(length => ({ length, wire })),
       ...exact.map(length => ({ length })),
     ];
-    this.#mesh = await openMesh({ run, generation, rank, ranges, buckets, firstStep: this.#round + 1, ...mesh(generation), signal });
+    this.#mesh = await openMesh({
+      ...{ run, generation, rank, ranges, buckets, firstStep: this.#round + 1 },
+      ...mesh(generation),
+      signal,
+      broken: unreachable,
+    });
     return this.#mesh.endpoint;
   }
 

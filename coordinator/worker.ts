@@ -36,8 +36,12 @@ export interface StepResult {
 export interface WorkerTask {
   /** What is held now. */
   describe(): Promise<Holding>;
-  /** Drops the exchange of the generation before, sets up that of this one and says where it listens. */
-  open(seat: Seat, signal: AbortSignal): Promise<string>;
+  /**
+   * Drops the exchange of the generation before, sets up that of this one and says where it listens.
+   *
+   * @param unreachable to be called when a peer can no longer be reached, also when this rank has all that it needs: the other one may not
+   */
+  open(seat: Seat, signal: AbortSignal, unreachable: (rank: number) => void): Promise<string>;
   /**
    * Computes this rank's lanes, sums them up with the peers, keeps the sums.
    *
@@ -101,7 +105,8 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
         trouble = undefined;
         const { generation } = order;
         position = { generation, step: position.step };
-        return control.done({ type: 'listening', generation, address: await task.open(order, signal) });
+        const unreachable = (rank: number) => control.done({ type: 'unreachable', generation, rank });
+        return control.done({ type: 'listening', generation, address: await task.open(order, signal, unreachable) });
       }
       case 'compute': {
         await closeOffer();
@@ -135,7 +140,7 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
         } catch (error) {
           if (signal.aborted) return;
           if (!(error instanceof SegfleetError && error.code === 'unavailable')) throw error;
-          return control.done({ type: 'unfetched' });
+          return control.done({ type: 'unfetched', address: order.address });
         }
         return control.done({ type: 'holding', holds: await task.describe() });
       default:

@@ -28,6 +28,8 @@ export interface MeshOptions extends PlanOptions {
   readonly keys?: KeyPair;
   /** `tcp:` without keys, where a network is closed to others: who can connect can send. */
   readonly trustNetwork?: boolean;
+  /** Called where a peer can no longer be reached, also while nothing is being summed: it may lack what was sent to it last. */
+  readonly broken?: (rank: number) => void;
   /** Closes the mesh; what is being summed is rejected with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -83,7 +85,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     counters: counters.buffer,
   };
   const closing: ToThread = { type: 'close' };
-  const mesh = new Mesh(startThread(import.meta.url, 'meshThread', workerData, closing), plan, workerData, counters, options.signal);
+  const mesh = new Mesh(startThread(import.meta.url, 'meshThread', workerData, closing), plan, workerData, counters, options);
   await mesh.bound;
   return mesh;
 }
@@ -102,6 +104,7 @@ export class Mesh {
   readonly #memory: WebAssembly.Memory;
   readonly #counters: Counters;
   readonly #signal: AbortSignal | undefined;
+  readonly #broken: ((rank: number) => void) | undefined;
   readonly #generation: number;
   readonly #listen: string;
   readonly #bound = quiet<string>();
@@ -115,7 +118,13 @@ export class Mesh {
   #failure: unknown;
 
   /** @internal Use `openMesh`. */
-  constructor({ thread, exited }: SocketThread, plan: Plan, options: ThreadOptions, counters: Counters, signal: AbortSignal | undefined) {
+  constructor(
+    { thread, exited }: SocketThread,
+    plan: Plan,
+    options: ThreadOptions,
+    counters: Counters,
+    { signal, broken }: Pick<MeshOptions, 'signal' | 'broken'>,
+  ) {
     this.#thread = thread;
     this.#plan = plan;
     this.#unconnected = new Set(plan.ranges.keys().filter(rank => rank !== plan.rank));
@@ -126,6 +135,7 @@ export class Mesh {
     this.#generation = options.generation;
     this.#listen = options.listen;
     this.#signal = signal;
+    this.#broken = broken;
     thread.on('message', message => this.#handle(message as FromThread));
     thread.on('error', error => this.#fail(error));
     this.#exited = exited.then(() => removeSocket(options.listen));
@@ -161,7 +171,7 @@ export class Mesh {
     const late = () => {
       const [rank] = this.#unconnected;
       const sentence = `worker ${rank} of generation ${this.#generation} could not be reached in ${connectTimeoutMs / 1000} s`;
-      this.#fail(new SegfleetError('unavailable', sentence, { details: { rank } }));
+      this.#reject(new SegfleetError('unavailable', sentence, { details: { rank } }));
     };
     this.#settleConnected();
     const timer = setTimeout(late, connectTimeoutMs);
@@ -254,7 +264,7 @@ export class Mesh {
       case 'failed':
         return this.#fail(threadError(message, this.#listen));
       case 'broken':
-        // The sockets stay open: closed at once, they would look to the others as if this worker had left.
+        if (this.#failure === undefined) this.#broken?.(message.rank);
         return this.#reject(brokenError(message, this.#step?.number));
       default:
         message satisfies never;
@@ -271,7 +281,10 @@ export class Mesh {
     this.#tell({ type: 'close' });
   }
 
-  /** The first reason counts: what is being summed and whatever is asked later is rejected with it. */
+  /**
+   * The first reason counts: what is being summed and whatever is asked later is rejected with it. The sockets stay open: closed at once,
+   * they would look to the others as if this worker had left.
+   */
   #reject(reason: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = reason;

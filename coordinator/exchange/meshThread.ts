@@ -38,7 +38,13 @@ const handshakeMs = 5000;
 /** A connection on which nothing that was sent is acknowledged for so long is broken. */
 const unacknowledgedMs = 10_000;
 
-const common = { linger: 0, handshakeInterval: handshakeMs, tcpMaxRetransmitTimeout: unacknowledgedMs } as const;
+/**
+ * Where nothing is under way, probes are, and the same time holds for them: a worker that waits for a lost frame of another one, which
+ * has all that it needs itself, would wait for ever. The kernel answers them, however busy the process is.
+ */
+const keepalive = { tcpKeepalive: 1, tcpKeepaliveIdle: 5, tcpKeepaliveInterval: 1 } as const; // seconds
+
+const common = { linger: 0, handshakeInterval: handshakeMs, tcpMaxRetransmitTimeout: unacknowledgedMs, ...keepalive } as const;
 const chunkBytes = (options.chunkLength ?? defaultChunkLength) * bytesPerNumber.float32;
 
 let closing = false;

@@ -435,7 +435,8 @@ export class Fleet {
         const [from, weights] = order.address.split('#');
         return wait(50 + this.#draw() * 500, () => {
           const donor = this.processes.find(({ process }) => process === from)!;
-          if (donor.dead || donor.ended || donor.offer !== order.address) return this.#done(process, { type: 'unfetched' });
+          if (donor.dead || donor.ended || donor.offer !== order.address)
+            return this.#done(process, { type: 'unfetched', address: order.address });
           process.weights = Number(weights);
           process.step = order.step;
           process.sums = undefined;

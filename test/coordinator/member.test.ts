@@ -31,6 +31,11 @@ class Driver {
     return this;
   }
 
+  tick(): this {
+    this.last = advanceMember(this.last.member, { tick: true, stalledMs: 0 }, 0);
+    return this;
+  }
+
   get sent(): readonly FromWorkerBody[] {
     return this.last.send.map(({ body }) => body);
   }
@@ -70,4 +75,28 @@ test('a share that was stored for the coordinator before is not taken for the on
   expect(driver.hear(2, checkpoint).sent).toEqual([]);
   driver.done({ type: 'saved', ...share, share: 's' });
   expect(driver.hear(2, checkpoint).sent).toEqual([{ type: 'saved', ...share, share: 's' }]);
+});
+
+test.each<Done>([
+  { type: 'unreachable', generation: 1, rank: 1 },
+  { type: 'failed', generation: 1, step: 1, code: 'diverged', sentence: 'the loss is NaN', images: [] },
+])('that a step cannot end is said until something follows from it, as a message may be lost: $type', trouble => {
+  const driver = new Driver().seated(1, 0, 0, 2).hear(1, { type: 'start', generation: 1, step: 1, peers: ['here', 'there'] });
+  expect(driver.done(trouble).sent).toEqual([trouble]);
+  for (let i = 0; i < 3; i++) expect(driver.tick().sent).toEqual([expect.objectContaining({ type: 'heartbeat' }), trouble]);
+  const committed = { generation: 0, step: 0, digest: '', checkpoint: false };
+  driver.hear(1, { type: 'abort', generation: 1, committed });
+  expect(driver.tick().sent).toEqual([expect.objectContaining({ type: 'heartbeat' })]);
+});
+
+test('what breaks in the exchange of the seat before is not taken for a fault of the one that is being opened', () => {
+  const driver = new Driver().seated(1, 0, 0, 2).hear(2, { type: 'refuse', reason: 'unknown', sentence: 'join' });
+  const committed = { generation: 0, step: 0, digest: '', checkpoint: false };
+  driver
+    .done({ type: 'holding', holds: { step: 0, digest: 'x', epoch: 0, next: 0, finished: false } })
+    .hear(2, { type: 'welcome' })
+    .hear(2, { type: 'assign', generation: 1, rank: 0, ranges: [lane(0), lane(1)], committed });
+  const unreachable: Done = { type: 'unreachable', generation: 1, rank: 1 };
+  expect(driver.done(unreachable).sent).toEqual([]);
+  expect(driver.done({ type: 'listening', generation: 1, address: 'here' }).done(unreachable).sent).toEqual([unreachable]);
 });

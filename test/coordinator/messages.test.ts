@@ -43,6 +43,7 @@ const workerBodies: FromWorker['body'][] = [
   { type: 'saved', generation: 1, step: 3, rank: 0, size: 2, share: '{}' },
   { type: 'failed', generation: 1, step: 3, code: 'diverged', sentence: 'the loss is NaN', images: ['a.png'] },
   { type: 'unreachable', generation: 1, rank: 2 },
+  { type: 'unfetched', address: 'tcp://10.0.0.1:5000' },
   { type: 'leave' },
   { type: 'gone' },
 ];

@@ -177,6 +177,21 @@ test('a newcomer waits for the boundary, then for the state of that step, and th
   expect(driver.round).toMatchObject({ generation: 2, members: ['1', '2'] });
 });
 
+test('a newcomer that cannot reach the one that passes on the state goes for a while, and the others go on', () => {
+  const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').join('3').prepare();
+  driver.do(from('1', { type: 'offering', step: 1, address: 'there' }));
+  driver.do(from('3', { type: 'unfetched', address: 'there' }));
+  const heartbeats = ['1', '2', '3'].map(id =>
+    from(id, { type: 'heartbeat', generation: 1, step: 1, started: 1, prepared: 0, stalledMs: 0 }),
+  );
+  driver.do({ tick: true });
+  for (; driver.round.phase === 'boundary'; driver.now += 100) driver.do(...heartbeats, { tick: true });
+  expect(driver.now).toBe(defaultTiming.deadAfterMs + 200);
+  expect(driver.happened).toEqual([{ do: 'lost', id: '3', why: 'could not reach 1, which has the state' }]);
+  expect(driver.round).toMatchObject({ phase: 'computing', generation: 1, members: ['1', '2'] });
+  expect([...driver.round.quarantine.keys()]).toEqual(['3']);
+});
+
 test('a coordinator that hears of a higher term than its own ends, and touches nothing more', () => {
   const driver = new Driver().computing('1');
   driver.do(from('2', { type: 'join', incarnation: 0, term: 2, digests, capacity: 4, holds }));

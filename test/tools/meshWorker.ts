@@ -7,7 +7,7 @@ import { type Mesh, type MeshOptions, openMesh, type Step } from '../../coordina
 import { laneValues } from './lanes.ts';
 
 export type Order =
-  | { readonly do: 'open'; readonly options: Omit<MeshOptions, 'signal'> }
+  | { readonly do: 'open'; readonly options: Omit<MeshOptions, 'signal' | 'broken'> }
   | { readonly do: 'connect'; readonly endpoints: readonly string[] }
   /** Sums steps with all their buckets, with new values in each; answers the digests of the sums. */
   | { readonly do: 'sum'; readonly from: number; readonly to: number; readonly delayMs?: number }
@@ -20,6 +20,8 @@ export type Order =
   | { readonly do: 'wait'; readonly bucket: number }
   | { readonly do: 'abort'; readonly reason: string }
   | { readonly do: 'state' }
+  /** Waits until a peer can no longer be reached; answers its rank. */
+  | { readonly do: 'broken' }
   | { readonly do: 'close' }
   | { readonly do: 'exit'; readonly code: number };
 
@@ -34,6 +36,7 @@ let options: MeshOptions;
 let step: Step;
 let number: number;
 let controller: AbortController;
+let broken: PromiseWithResolvers<number>;
 
 function add(buckets: Iterable<number>): void {
   const { start, end } = options.ranges[options.rank];
@@ -53,7 +56,8 @@ async function obey(order: Order): Promise<unknown> {
   switch (order.do) {
     case 'open':
       controller = new AbortController();
-      options = { ...order.options, signal: controller.signal };
+      broken = Promise.withResolvers();
+      options = { ...order.options, signal: controller.signal, broken: broken.resolve };
       mesh = await openMesh(options);
       return mesh.endpoint;
     case 'connect':
@@ -87,6 +91,8 @@ async function obey(order: Order): Promise<unknown> {
       const residentKilobytes = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
       return { stats: mesh?.stats(), descriptors: readdirSync('/proc/self/fd').length, residentKilobytes };
     }
+    case 'broken':
+      return broken.promise;
     case 'close':
       return mesh.close();
     case 'exit':

@@ -15,14 +15,14 @@ export interface State {
 }
 
 export class MeshProcess {
-  readonly process: ChildProcess = fork(new URL('meshWorker.ts', import.meta.url), {
-    serialization: 'advanced',
-    execArgv: ['--expose-gc'],
-  });
+  readonly process: ChildProcess;
   readonly #waiting = new Map<number, PromiseWithResolvers<never>>();
   #id = 0;
 
-  constructor() {
+  /** @param under program and arguments to put in front */
+  constructor(under: readonly string[] = []) {
+    const [execPath, ...execArgv] = [...under, process.execPath, '--expose-gc'];
+    this.process = fork(new URL('meshWorker.ts', import.meta.url), { serialization: 'advanced', execPath, execArgv });
     this.process.on('message', ({ id, answer, error }: { id: number; answer: never; error?: object }) => {
       const waiting = this.#waiting.get(id)!;
       this.#waiting.delete(id);
