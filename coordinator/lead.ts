@@ -118,6 +118,13 @@ function failure(end: Extract<CoordinatorEvent, { do: 'end' }> | undefined, { st
   return new SegfleetError(code, sentence, { details: images.length > 0 ? { images } : {} });
 }
 
+/** Workers read back what they have stored, so what is not here is elsewhere. */
+function stored(error: unknown, url: string): unknown {
+  if (!(error instanceof SegfleetError && error.code === 'notFound')) return error;
+  const sentence = `a worker has stored its part of a checkpoint elsewhere than in ${url}; name a place that all reach in checkpoint.url, or on one machine the same --out`;
+  return new SegfleetError('usage', sentence, { cause: error });
+}
+
 /** What is known of the run, from what the coordinator says; writes it down. */
 class Book {
   /** Of the last checkpoint. */
@@ -161,7 +168,10 @@ class Book {
         this.saved = { ...position, scores: this.#scores.slice(0, position.epoch - 1) };
         const { step, epoch, stepOfEpoch } = this.saved;
         const isEpoch = stepOfEpoch === 0 && step > 0;
-        if (isEpoch) await this.#writer.writeWeights(await readState(this.#writer.store, { chunks }), this.saved);
+        const state = await readState(this.#writer.store, { chunks }).catch(error => {
+          throw stored(error, this.#writer.store.url);
+        });
+        if (isEpoch) await this.#writer.writeWeights(state, this.saved);
         await this.#writer.checkpoint(this.saved, { chunks });
         coordinator.durable(event.step);
         return yield this.#writer.say({ event: 'checkpoint', step, epoch: isEpoch ? epoch - 1 : epoch });

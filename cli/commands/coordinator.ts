@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
@@ -39,7 +40,10 @@ Makes a key file for the run where there is none: copy it to the workers' machin
       ? await (existsSync(file) ? readRunKeys(file, name) : createRunKeys(file, name))
       : undefined;
     const settings = (flags.set ?? []).map(setting => ` --set '${setting}'`).join('');
-    const joinWith = (endpoint: string) => `${program} worker ${args.job}${settings} --join ${endpoint}${keys ? ` --keys ${file}` : ''}`;
+    const joinWith = (endpoint: string) => {
+      const address = endpoint.replace('//0.0.0.0:', `//${hostname()}:`);
+      return `${program} worker ${args.job}${settings} --join ${address}${keys ? ` --keys ${file}` : ''}`;
+    };
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
     const signal = stopSignal();
     try {

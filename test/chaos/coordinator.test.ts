@@ -137,6 +137,36 @@ test('garbage and silence on every port of every process, and strangers at the c
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
+test('a worker that stores checkpoints where the others do not look ends the run with what to do', async () => {
+  const run = out('scattered');
+  let worker: Promise<Finished> | undefined;
+  let pid: number | undefined;
+  const finished = await coordinate(
+    run,
+    'tcp://127.0.0.1:*',
+    ({ event, endpoint }) => {
+      if (event !== 'listening') return;
+      const arguments_ = ['--join', endpoint, '--keys', `${run}.keys.json`, '--out', out('elsewhere'), '--id', 'a'];
+      worker = segfleet(['worker', job(), ...arguments_, ...settings, ...alone], {
+        onStart: child => {
+          pid = child.pid;
+        },
+      });
+    },
+    alone,
+  );
+  expect(finished.code).toBe(2);
+  const { error } = eventsOf(finished).at(-1) as unknown as { error: { message: string } };
+  expect(error.message).toMatch(
+    /^a worker has stored its part of a checkpoint elsewhere than in .*scattered\/checkpoints; name a place that all reach/,
+  );
+  // It waits for another coordinator.
+  process.kill(pid!, 'SIGKILL');
+  expect(await worker).toMatchObject({ signal: 'SIGKILL' });
+});
+
+const alone = ['--set', 'workers={replicas: 1, max: 4}'];
+
 const garbage = [
   Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
   Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03]),
