@@ -252,7 +252,7 @@ class Turn {
     if (round.phase === 'ended') return;
     if (event.ask === 'checkpoint') round.checkpointAsked = true;
     else if (round.ending && round.ending !== 'ok') {
-      this.#end('interrupted', `stopped at once, after step ${round.committed?.step ?? 0}; the last checkpoint stands`);
+      this.#end('interrupted', 'stopped at once; the last checkpoint stands');
     } else round.ending = event.code;
   }
 
@@ -523,9 +523,9 @@ class Turn {
     if (round.ending) {
       if (!this.#isSaved(holders)) return;
       const code = round.ending;
-      if (code === 'ok') return this.#end('ok', `finished after step ${step}`);
+      if (code === 'ok') return this.#end('ok', 'the run is finished');
       const written = step > 0 ? ' the checkpoint is written,' : '';
-      return this.#end(code, `${code} after step ${step};${written} continue with --resume`);
+      return this.#end(code, `${code};${written} continue with --resume`);
     }
     if (needing.length > 0) return this.#pass(holders, needing);
     round.transfer = undefined;

@@ -364,6 +364,6 @@ test('asked to stop twice, the run ends at once', () => {
   expect(driver.effects[0]).toMatchObject({
     do: 'end',
     code: 'interrupted',
-    sentence: 'stopped at once, after step 0; the last checkpoint stands',
+    sentence: 'stopped at once; the last checkpoint stands',
   });
 });

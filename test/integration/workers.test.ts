@@ -83,7 +83,7 @@ describe('while it runs', () => {
       },
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(await added).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('late: finished') });
+    expect(await added).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('late: the run is finished') });
     expect(resultOf(run)).toEqual(undisturbed);
     const record = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
     expect(record.fleet.lost).toEqual([{ worker: 'w2', afterStep: expect.any(Number), why: expect.any(String) }]);
