@@ -26,7 +26,7 @@ function networkOf(machines: readonly string[]): Network {
   return network;
 }
 /** `long`: whoever was put out has the time to come back. */
-const epochs = { short: 3, long: 8 } as const;
+const epochs = { short: 2, long: 8 } as const;
 type Length = keyof typeof epochs;
 const undisturbed = {} as Record<Length, Result>;
 
