@@ -249,4 +249,6 @@ try {
 }
 await gate?.close();
 for (const segment of [own, ...peers.map(peer => peer?.segment)]) segment?.close();
+// Where the others have not all come, its file is there still.
+if (own) segmentModule!.removeSegment(pathOf(listen));
 port.close();

@@ -279,14 +279,14 @@ describe('strangers', () => {
 });
 
 describe('a mesh of one worker', () => {
-  const open = async (signal?: AbortSignal) => {
+  const open = async (signal?: AbortSignal, listen = 'tcp://127.0.0.1:*') => {
     const options = {
       run: 'test',
       generation: 1,
       rank: 0,
       ranges: evenly(2, 1),
       buckets: bucketsOf(3),
-      listen: 'tcp://127.0.0.1:*',
+      listen,
       trustNetwork: true,
       signal,
     };
@@ -295,6 +295,14 @@ describe('a mesh of one worker', () => {
     return mesh;
   };
   const pair = (a: number, b: number) => [Float32Array.of(a, a, a), Float32Array.of(b, b, b)];
+
+  test('leaves nothing of the memory that nobody came to share', async () => {
+    const folder = mkdtempSync('/dev/shm/segfleet-mesh-');
+    const mesh = await open(undefined, `shm://${folder}/alone`);
+    await mesh.close();
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
+  });
 
   test('adds its lanes; a total stays as it is while the next step is summed, and may be written where it belongs', async () => {
     const mesh = await open();
