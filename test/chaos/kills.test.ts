@@ -117,3 +117,19 @@ test('a slow worker holds the others up, is shown to, and nothing else', async (
   expect(lost).toEqual([]);
   expect(resultOf(run)).toEqual(undisturbed);
 });
+
+test('clocks that jump by an hour, back and forth, in every process: nobody is lost, and nothing is timed by them', async () => {
+  const run = out('clocks');
+  const clock = new URL('../tools/jumpingClock.mjs', import.meta.url).pathname;
+  const { code, stderr, stdout } = await segfleet(['train', job(), '--out', run, '--workers', '2', '--json', ...epochs(5)], {
+    env: { NODE_OPTIONS: `--import=${clock}` },
+  });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const events: { event: string; time: string; seconds?: number }[] = stdout.split('\n').map(line => JSON.parse(line));
+  expect(events.filter(({ event }) => event === 'lost')).toEqual([]);
+  expect(resultOf(run)).toEqual(undisturbed);
+  // They did jump.
+  const times = events.map(({ time }) => Date.parse(time));
+  expect(Math.min(...times.slice(1).map((time, i) => time - times[i]))).toBeLessThan(-3_000_000);
+  expect(Math.max(...events.map(({ seconds = 0 }) => seconds))).toBeLessThan(1000);
+});
