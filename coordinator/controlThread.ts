@@ -40,6 +40,9 @@ async function serve({ run, coordinator, keys, member: options, stamp }: Control
     receiveHighWaterMark: 256,
     maxMessageSize: maxMessageBytes,
     handshakeInterval: 2000,
+    // After a cut the kernel would try again ever more rarely, for as long as the cut lasted: a new connection is there sooner.
+    tcpMaxRetransmitTimeout: 4000,
+    connectTimeout: 2000,
     reconnectInterval: 100,
     reconnectMaxInterval: 1000,
     ...(keys && { curveServerKey: keys.coordinator, curvePublicKey: keys.own.publicKey, curveSecretKey: keys.own.secretKey }),

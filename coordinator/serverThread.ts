@@ -33,6 +33,7 @@ const gate = keys && (await openGate([keys.worker.publicKey]));
 const router = new Router({
   linger: 500,
   handshakeInterval: 2000,
+  tcpMaxRetransmitTimeout: 4000,
   maxMessageSize: maxMessageBytes,
   sendHighWaterMark: 256,
   receiveHighWaterMark: 256,
