@@ -69,6 +69,8 @@ const fromWorkerBody = z.discriminatedUnion('type', [
     after: z.enum(['next', 'checkpoint', 'finish']),
     /** Of computing, without waiting for others. */
     seconds: z.number().min(0),
+    /** By rank: milliseconds that its part of a sum came here after the first one, at most. */
+    lateMs: z.array(z.number().min(0)).max(maxWorkers).readonly(),
   }),
   /** The task's report of a step that this worker has applied. */
   z.strictObject({ type: z.literal('applied'), step: count, report: text(20_000) }),

@@ -22,6 +22,8 @@ export interface WorkerStatus {
   readonly silentMs: number;
   /** Its own computing time in the last step that it prepared. */
   readonly seconds?: number;
+  /** Milliseconds that its part of a sum came to the others after the first one: the median over them. */
+  readonly lateMs?: number;
 }
 
 export interface Status {

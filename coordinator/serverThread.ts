@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Router } from 'zeromq';
 import { behindGate, openGate } from './exchange/gate.ts';
 import { numberThread } from './exchange/socketThread.ts';
-import { type Malformed, maxMessageBytes, readFromWorker, type Session, writeMessage } from './messages.ts';
+import { type Malformed, maxMessageBytes, type Prepared, readFromWorker, type Session, writeMessage } from './messages.ts';
 import { advance, createRound, type RoundEvent } from './round.ts';
 import type { FromServer, ServerThreadOptions, Status, ToServer, WorkerStatus } from './serverMessages.ts';
 
@@ -27,7 +27,8 @@ const routes = new Map<string, Buffer>();
 const maxRoutes = 1024;
 const dropped: Partial<Record<Malformed, number>> = {};
 const refused = { auth: 0, protocol: 0, other: 0 };
-const seconds = new Map<string, number>();
+/** What workers said of their last step. */
+const timings = new Map<string, Pick<Prepared, 'seconds' | 'lateMs'>>();
 
 const gate = keys && (await openGate([keys.worker.publicKey]));
 const router = new Router({
@@ -89,8 +90,9 @@ function status(): Status {
     if (phase === 'opening' && !round.addresses.has(id)) return 'opening';
     return phase === 'computing' && !round.prepared.has(id) ? 'computing' : 'waiting';
   };
-  const placeOf = (rank: number) => ({ rank, lanes: round.ranges[rank].end - round.ranges[rank].start });
-  for (const id of seconds.keys()) if (!workers.has(id)) seconds.delete(id);
+  const lateOf = (rank: number) => members.map(id => timings.get(id)?.lateMs[rank]).filter(late => late !== undefined);
+  const placeOf = (rank: number) => ({ rank, lateMs: median(lateOf(rank)), lanes: round.ranges[rank].end - round.ranges[rank].start });
+  for (const id of timings.keys()) if (!workers.has(id)) timings.delete(id);
   return {
     phase,
     generation,
@@ -100,12 +102,15 @@ function status(): Status {
       ...(members.includes(id) && placeOf(members.indexOf(id))),
       state: stateOf(id),
       silentMs: Math.round(now - heardAt),
-      seconds: seconds.get(id),
+      seconds: timings.get(id)?.seconds,
     })),
     dropped: { ...dropped },
     refused: { ...refused },
   };
 }
+
+/** The lower one of two. */
+const median = (values: number[]): number | undefined => values.sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
 async function receive(): Promise<void> {
   for await (const [route, ...frames] of router) {
@@ -119,7 +124,7 @@ async function receive(): Promise<void> {
     routes.delete(key);
     routes.set(key, route);
     if (routes.size > maxRoutes) routes.delete(routes.keys().next().value!);
-    if (message.body.type === 'prepared') seconds.set(message.id, message.body.seconds);
+    if (message.body.type === 'prepared') timings.set(message.id, message.body);
     take(message);
   }
 }

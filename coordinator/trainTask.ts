@@ -259,6 +259,7 @@ export class TrainTask implements WorkerTask {
       samples: { epoch, first: stepOfEpoch * batchSize + first, count: own.length, of: course.samples.perEpoch },
       after: isDue ? 'checkpoint' : 'next',
       seconds,
+      lateMs: latenessOf(mesh),
     };
   }
 
@@ -299,6 +300,7 @@ export class TrainTask implements WorkerTask {
       digest: hash.update(whole).digest('hex'),
       after: ended ? (course.isOver(ended) ? 'finish' : 'checkpoint') : 'next',
       seconds,
+      lateMs: latenessOf(mesh),
     };
   }
 
@@ -365,6 +367,8 @@ export class TrainTask implements WorkerTask {
     return hash;
   }
 }
+
+const latenessOf = (mesh: Mesh): number[] => mesh.stats().ranks.map(({ contributionMs }) => Math.round(contributionMs));
 
 interface Stands {
   readonly position: Position;

@@ -27,6 +27,8 @@ export interface StepResult {
   readonly after: 'next' | 'checkpoint' | 'finish';
   /** Of computing, without waiting for others. */
   readonly seconds: number;
+  /** By rank: milliseconds that its part of a sum came here after the first one, at most. */
+  readonly lateMs: readonly number[];
 }
 
 /**

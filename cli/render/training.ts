@@ -41,7 +41,8 @@ export class TrainingView {
   show(event: LeadEvent): void {
     if (this.#options.json) {
       if (event.event === 'workers' && !this.#isNews(event)) return;
-      this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+      const events = event.event === 'epoch' && this.#workers ? [event, this.#workers] : [event];
+      for (const one of events) this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...one })}\n`);
       return;
     }
     switch (event.event) {
@@ -153,14 +154,16 @@ export class TrainingView {
 function workersBlock({ phase, workers }: WorkersEvent, { batch }: StartEvent): string {
   const members = workers.filter(({ rank }) => rank !== undefined);
   const times = members.flatMap(({ seconds }) => (seconds === undefined ? [] : [seconds])).sort((a, b) => a - b);
-  const [fastest, middle] = [times[0], times[Math.floor((times.length - 1) / 2)]];
+  const middle = times[Math.floor((times.length - 1) / 2)];
   const lanes = members.reduce((sum, worker) => sum + (worker.lanes ?? 0), 0);
   const lines = [...workers]
     .sort((a, b) => (a.rank ?? workers.length) - (b.rank ?? workers.length))
-    .map(({ id, rank, state, seconds, silentMs, lanes: own = 0 }) => {
+    .map(({ id, rank, state, seconds, lateMs = 0, silentMs, lanes: own = 0 }) => {
       const speed =
-        seconds === undefined ? '' : `  ${number((batch * own) / lanes / seconds, 1)} images/s  lag ${number(seconds - fastest, 1)} s`;
-      const slow = seconds !== undefined && times.length > 1 && seconds > 1.5 * middle ? '  slow' : '';
+        seconds === undefined ? '' : `  ${number((batch * own) / lanes / seconds, 1)} images/s  lag ${number(lateMs / 1000, 1)} s`;
+      // It computes longer than others, or its numbers come late although it does not.
+      const isSlow = seconds !== undefined && times.length > 1 && (seconds > 1.5 * middle || lateMs / 1000 > middle / 2);
+      const slow = isSlow ? '  slow' : '';
       return `  ${rank ?? '-'}  ${id}  ${state}${speed}${slow}${silentMs > 1000 ? `  silent for ${duration(silentMs / 1000)}` : ''}`;
     });
   const waiting = phase === 'boundary' && members.length === 0 ? ', waiting for more' : '';

@@ -33,7 +33,7 @@ interface Event {
   readonly event: string;
   readonly step: number;
   readonly worker: string;
-  readonly workers: readonly { readonly id: string; readonly rank?: number }[];
+  readonly workers: readonly { readonly id: string; readonly rank?: number; readonly lateMs?: number }[];
 }
 
 /** A run that something is done to as its events come. */
@@ -98,9 +98,9 @@ test('two die at once, one dies while the run recovers from another, all three d
   expect(fleet.lost.length).toBe(lost.length);
 });
 
-test('a slow worker holds the others up, is shown to, and nothing else', async () => {
+test('a slow worker holds the others up, and nothing else; every epoch says how late each worker is', async () => {
   let pulse: NodeJS.Timeout | undefined;
-  const { run, lost } = await disturbed('slow', [...three, ...epochs(5)], ({ event, step }, pidOf) => {
+  const { run, lost, events } = await disturbed('slow', [...three, ...epochs(5)], ({ event, step }, pidOf) => {
     if (event !== 'step' || step !== 2) return;
     const pid = pidOf('w2');
     let isStopped = false;
@@ -116,6 +116,9 @@ test('a slow worker holds the others up, is shown to, and nothing else', async (
   clearInterval(pulse);
   expect(lost).toEqual([]);
   expect(resultOf(run)).toEqual(undisturbed);
+  const atEpochs = events.filter(({ event }, i) => event === 'workers' && events[i - 1].event === 'epoch');
+  expect(atEpochs).toHaveLength(5);
+  for (const { workers } of atEpochs) for (const { lateMs } of workers) expect(lateMs).toBeGreaterThanOrEqual(0);
 });
 
 test('clocks that jump by an hour, back and forth, in every process: nobody is lost, and nothing is timed by them', async () => {

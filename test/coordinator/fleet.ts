@@ -400,7 +400,16 @@ export class Fleet {
             process.sums = { step, sum: total };
             const digest = `${total}:${process.weights}`;
             const samples = samplesOf(step, lanes, this.plan);
-            this.#done(process, { type: 'prepared', generation, step, digest, samples, after: this.#whatFollows(step), seconds: 0.1 });
+            this.#done(process, {
+              type: 'prepared',
+              generation,
+              step,
+              digest,
+              samples,
+              after: this.#whatFollows(step),
+              seconds: 0.1,
+              lateMs: [],
+            });
           });
           process.waiting = () => {
             if (!isThere()) return;

@@ -55,7 +55,7 @@ class Driver {
     return new Driver()
       .seated(1, 0, 0, 1)
       .hear(1, { type: 'start', generation: 1, step: 1, peers: ['here'] })
-      .done({ type: 'prepared', generation: 1, step: 1, digest: 's', after: 'checkpoint', seconds: 1 })
+      .done({ type: 'prepared', generation: 1, step: 1, digest: 's', after: 'checkpoint', seconds: 1, lateMs: [] })
       .hear(1, checkpoint)
       .done(applied)
       .hear(2, { type: 'refuse', reason: 'unknown', sentence: 'join' });

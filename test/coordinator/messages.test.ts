@@ -36,6 +36,7 @@ const workerBodies: FromWorker['body'][] = [
     samples: { epoch: 1, first: 0, count: 4, of: 50 },
     after: 'next',
     seconds: 0.5,
+    lateMs: [0, 12.5],
   },
   { type: 'applied', step: 3, report: '{"loss":0.5}' },
   { type: 'offering', step: 3, address: 'ipc:///tmp/x/y' },

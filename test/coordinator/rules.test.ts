@@ -80,7 +80,16 @@ class Driver {
 
   prepared(id: string, change: object = {}): RoundEvent {
     const { generation, committed } = this.round;
-    return from(id, { type: 'prepared', generation, step: committed!.step + 1, digest: 's', after: 'next', seconds: 1, ...change });
+    return from(id, {
+      type: 'prepared',
+      generation,
+      step: committed!.step + 1,
+      digest: 's',
+      after: 'next',
+      seconds: 1,
+      lateMs: [],
+      ...change,
+    });
   }
 }
 

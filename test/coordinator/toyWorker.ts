@@ -106,6 +106,7 @@ class Toy implements WorkerTask {
       samples: samplesOf(step, ranges[rank], options),
       after: step === steps ? ('finish' as const) : step % 5 === 0 ? ('checkpoint' as const) : ('next' as const),
       seconds: stepMs / 1000,
+      lateMs: [],
     };
   }
 
