@@ -110,8 +110,6 @@ test('garbage and silence on every port of every process, and strangers at the c
     if (event.event === 'listening') {
       pids.push(child.pid!);
       for (const id of ['a', 'b']) workers.push(work(run, event.endpoint, id, worker => pids.push(worker.pid!)));
-    }
-    if (event.event === 'listening') {
       const { publicKey, secretKey } = curveKeyPair();
       const { coordinator } = JSON.parse(readFileSync(`${run}.keys.json`, 'utf8'));
       const keys = { curveServerKey: coordinator.publicKey, curvePublicKey: publicKey, curveSecretKey: secretKey };
@@ -132,7 +130,8 @@ test('garbage and silence on every port of every process, and strangers at the c
   expect(besieged).toBeGreaterThanOrEqual(6);
   expect(eventsOf(finished).filter(({ event }) => event === 'lost')).toEqual([]);
   expect(resultOf(run)).toEqual(undisturbed);
-  expect(status!.refused.protocol).toBeGreaterThan(0);
+  // Whoever comes without keys finds that out too, and may hang up before the coordinator knows why.
+  expect(status!.refused.protocol + status!.refused.other).toBeGreaterThan(0);
   expect(status!.refused.auth).toBeGreaterThan(0);
   expect(pids.filter(isAlive)).toEqual([]);
 });
