@@ -69,7 +69,7 @@ async function addressesOf({ coordinator, id, host, keys }: JoinOptions) {
       state: (count: number) => `ipc://${own}.state.${count}`,
     };
   }
-  if (!/^tcp:\/\/[^:/]+:\d+$/.test(coordinator) && !/^tcp:\/\/\[[^\]]+\]:\d+$/.test(coordinator)) {
+  if (!/^tcp:\/\/([^:/]+|\[[^\]]+\]):\d+$/.test(coordinator)) {
     throw new SegfleetError('usage', `--join ${coordinator}: tcp://host:port or ipc:///folder/name is expected`);
   }
   if (!keys) throw new SegfleetError('usage', `${coordinator} needs the key file of the run; name it with --keys`);

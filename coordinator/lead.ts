@@ -7,10 +7,11 @@ import { SegfleetError } from '../trainer/errors.ts';
 import { afterEpoch, isBest, type Position, startOfRun } from '../trainer/position.ts';
 import { Program } from '../trainer/program.ts';
 import type { RunRecord } from '../trainer/runRecord.ts';
-import { claimFolder, type RunOptions, RunWriter } from '../trainer/runWriter.ts';
+import { inRunFolder, type RunOptions, RunWriter } from '../trainer/runWriter.ts';
 import { readState } from '../trainer/storage/checkpoints.ts';
 import type { RunFolder } from '../trainer/storage/runFolder.ts';
 import { epochEvent, type StepEvent, type TrainEvent } from '../trainer/tracking/events.ts';
+import { stopped } from '../trainer/train.ts';
 import { digestsOf } from './digests.ts';
 import type { RunKeys } from './exchange/keys.ts';
 import { type Report, readReport, readShare } from './reports.ts';
@@ -28,6 +29,8 @@ export interface LeadOptions extends RunOptions {
   /** Aborted with an error: there will be no more workers, and the run ends with it. */
   readonly forsaken?: AbortSignal;
   readonly timing?: Partial<RoundOptions['timing']>;
+  /** Called once workers can join there. */
+  readonly onListening?: (endpoint: string) => void;
 }
 
 /** Not in the log of the run: they are of this moment. */
@@ -43,20 +46,13 @@ export type LeadEvent = TrainEvent | FleetEvent;
 const attempts = 5;
 
 /** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
-export async function* lead(options: LeadOptions): AsyncGenerator<LeadEvent, RunRecord> {
-  const { folder, release } = await claimFolder(options);
-  try {
-    return yield* run(options, folder);
-  } finally {
-    await release();
-  }
-}
+export const lead = (options: LeadOptions): AsyncGenerator<LeadEvent, RunRecord> => inRunFolder(options, folder => run(options, folder));
 
 async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<LeadEvent, RunRecord> {
   const { job, base, signal, forsaken, listen, keys, timing } = options;
   const { workers, training } = job.spec;
   const course = await Course.open(job, base);
-  const writer = await RunWriter.open(folder, course, options, { canBeginAgain: true });
+  const writer = await RunWriter.open(folder, course, options, { mayBeAhead: true });
   let coordinator: Coordinator | undefined;
   const stop = () => coordinator?.stop(signal!.reason === 'preempted' ? 'preempted' : 'interrupted');
   try {
@@ -78,6 +74,7 @@ async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<Lea
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
     forsaken?.addEventListener('abort', () => void coordinator!.close());
+    options.onListening?.(coordinator.endpoint);
     yield { event: 'listening', endpoint: coordinator.endpoint };
 
     const book = new Book(course, writer, restored?.position);
@@ -108,13 +105,11 @@ async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<Lea
   }
 }
 
-function failure(end: Extract<CoordinatorEvent, { do: 'end' }> | undefined, { step }: Position): SegfleetError {
+function failure(end: Extract<CoordinatorEvent, { do: 'end' }> | undefined, saved: Position): SegfleetError {
   if (!end) return new SegfleetError('bug', 'the coordinator ended without a word');
   const { code, sentence, images } = end;
   if (code === 'ok' || code === 'left') return new SegfleetError('bug', sentence);
-  if (code === 'preempted' || code === 'interrupted') {
-    return new SegfleetError(code, `${code} after step ${step}; the checkpoint is written, continue with --resume`, { details: { step } });
-  }
+  if (code === 'preempted' || code === 'interrupted') return stopped(code, saved);
   return new SegfleetError(code, sentence, { details: images.length > 0 ? { images } : {} });
 }
 

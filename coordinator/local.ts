@@ -37,15 +37,10 @@ export async function* trainWithWorkers({ workers, ...options }: LocalOptions): 
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   const forsaken = new AbortController();
-  const crew = new Crew(options.out, workers, Math.min(job.spec.workers.min, workers), error => forsaken.abort(error));
+  const crew = new Crew(options.out, workers, job.spec.workers.min, error => forsaken.abort(error));
+  const listen = `ipc://${folder}/coordinator`;
   try {
-    const events = lead({ ...options, job, forsaken: forsaken.signal, listen: `ipc://${folder}/coordinator` });
-    for (;;) {
-      const { done, value } = await events.next();
-      if (done) return value;
-      if (value.event === 'listening') crew.start(value.endpoint);
-      yield value;
-    }
+    return yield* lead({ ...options, job, listen, forsaken: forsaken.signal, onListening: endpoint => crew.start(endpoint) });
   } finally {
     await crew.end();
     process.off('exit', remove);

@@ -16,13 +16,14 @@ export type Report =
   /** The end of an epoch; the position before it. */
   | { readonly event: 'validated'; readonly position: Stand; readonly validation: Scores };
 
-export interface Share {
+/** Of a checkpoint: what its manifest must know of what one rank has stored. */
+export interface ShareReport {
   readonly position: Stand;
   readonly chunks: readonly Chunk[];
 }
 
 /** JSON, in which what is not a number stays that. */
-export const write = (value: Report | Share): string =>
+export const write = (value: Report | ShareReport): string =>
   JSON.stringify(value, (_, inner) => (typeof inner === 'number' && !Number.isFinite(inner) ? { number: String(inner) } : inner));
 
 const read = <T>(text: string): T =>
@@ -31,4 +32,4 @@ const read = <T>(text: string): T =>
   ) as T;
 
 export const readReport = (text: string): Report => read<Report>(text);
-export const readShare = (text: string): Share => read<Share>(text);
+export const readShare = (text: string): ShareReport => read<ShareReport>(text);

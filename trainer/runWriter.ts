@@ -35,8 +35,11 @@ export interface RunOptions extends LoadedJob {
   readonly now?: () => Date;
 }
 
-/** The folder of a new run, or of the one to resume, held until released. @throws conflict, notFound */
-export async function claimFolder({ out, resume }: RunOptions): Promise<{ folder: RunFolder; release: () => Promise<void> }> {
+/** Runs in the folder of a new run, or of the one to resume, which nobody else enters meanwhile. @throws conflict, notFound */
+export async function* inRunFolder<E>(
+  { out, resume }: RunOptions,
+  run: (folder: RunFolder) => AsyncGenerator<E, RunRecord>,
+): AsyncGenerator<E, RunRecord> {
   const folder = new RunFolder(out);
   if (!resume) await folder.create();
   else if (!folder.isRun) {
@@ -45,12 +48,23 @@ export async function claimFolder({ out, resume }: RunOptions): Promise<{ folder
       `there is no run to resume in ${folder.path}; start it without --resume, or name its folder with --out`,
     );
   }
-  return { folder, release: await folder.lock() };
+  const release = await folder.lock();
+  try {
+    return yield* run(folder);
+  } finally {
+    await release();
+  }
 }
 
 /** Where the checkpoints of a job lie: as it says, or in its run folder. */
 export const checkpointUrl = ({ spec: { checkpoint } }: Job, base: string, folder: string): string =>
   checkpoint.url === undefined ? new RunFolder(folder).checkpoints : dataPath(base, checkpoint.url);
+
+/** Whoever wrote there before can write no more. */
+function claimCheckpoints(store: Store, { metadata, spec }: Job, now: () => Date): Promise<Checkpoints> {
+  const { last, best } = spec.checkpoint;
+  return Checkpoints.claim(store, { run: metadata.name, keep: { last, best }, now });
+}
 
 export class RunWriter {
   readonly folder: RunFolder;
@@ -91,13 +105,14 @@ export class RunWriter {
   /**
    * Takes the checkpoints over and begins or goes on with the record.
    *
-   * @param canBeginAgain a resumed run that has no checkpoint yet goes on from its start
+   * @param mayBeAhead workers may hold more than is stored: so there need be no checkpoint to resume from, and what was told of later
+   * steps stays until it is known where the run stands
    */
   static async open(
     folder: RunFolder,
     course: Course,
     { base, resume, provenance, now = () => new Date() }: RunOptions,
-    { canBeginAgain = false } = {},
+    { mayBeAhead = false } = {},
   ): Promise<RunWriter> {
     const { job, cases, split, options } = course;
     const { name } = job.metadata;
@@ -113,12 +128,11 @@ export class RunWriter {
       );
     }
     const found = resume ? await restore(store) : undefined;
-    if (resume && !found && !canBeginAgain) {
+    if (resume && !found && !mayBeAhead) {
       throw new SegfleetError('notFound', `there is no checkpoint to resume from in ${store.url}; start the run without --resume`);
     }
     const restored = found && { state: found.state, position: found.manifest.position as unknown as Position };
-    const { last, best } = job.spec.checkpoint;
-    const checkpoints = await Checkpoints.claim(store, { run: name, keep: { last, best }, now });
+    const checkpoints = await claimCheckpoints(store, job, now);
 
     const { version, library } = loadTensorFlow();
     const begun: RunRecord = {
@@ -142,10 +156,10 @@ export class RunWriter {
       startedAt: before?.startedAt ?? now().toISOString(),
       resumed: before?.resumed ?? [],
     };
-    const step = restored?.position.step ?? 0;
-    const again = before && { at: now().toISOString(), step, differs: differences(before, begun) };
+    const position = restored?.position ?? startOfRun;
+    const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun) };
     const record = again ? { ...begun, fleet: before.fleet, resumed: [...begun.resumed, again] } : begun;
-    const log = await EventLog.open(folder.events);
+    const log = await EventLog.open(folder.events, mayBeAhead ? undefined : position);
     return new RunWriter({ folder, course, now, before, store, restored, checkpoints, record, log });
   }
 
@@ -211,7 +225,6 @@ export class RunWriter {
   async knowData(digest: string): Promise<void> {
     const { split, job } = this.#course;
     const { data } = job.spec;
-    if (this.#record.data.digest === digest) return;
     if (split.data !== undefined && split.data !== digest) {
       throw new SegfleetError(
         'integrity',
@@ -243,8 +256,7 @@ export class RunWriter {
     const { step, scores, stepOfEpoch } = position;
     if (this.#savedStep === step) {
       // Before and after the validation of an epoch: the second needs a name of its own.
-      const { last, best } = this.#course.job.spec.checkpoint;
-      this.#checkpoints = await Checkpoints.claim(this.store, { run: this.#record.name, keep: { last, best }, now: this.#now });
+      this.#checkpoints = await claimCheckpoints(this.store, this.#course.job, this.#now);
     }
     this.#savedStep = step;
     const score = stepOfEpoch === 0 ? scores.at(-1) : undefined;

@@ -12,7 +12,7 @@ import { stepInLanes } from './lanes.ts';
 import { afterEpoch, afterStep, isBest, type Position, startOfRun } from './position.ts';
 import { Program, type StepResult } from './program.ts';
 import type { RunRecord } from './runRecord.ts';
-import { claimFolder, type RunOptions, RunWriter } from './runWriter.ts';
+import { inRunFolder, type RunOptions, RunWriter } from './runWriter.ts';
 import { type Job, type LoadedJob, loadJob } from './spec.ts';
 import type { RunFolder } from './storage/runFolder.ts';
 import { epochEvent, type StepEvent, stepEvent, type TrainEvent } from './tracking/events.ts';
@@ -23,14 +23,7 @@ export interface TrainOptions extends RunOptions {
 }
 
 /** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
-export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, RunRecord> {
-  const { folder, release } = await claimFolder(options);
-  try {
-    return yield* run(options, folder);
-  } finally {
-    await release();
-  }
-}
+export const train = (options: TrainOptions): AsyncGenerator<TrainEvent, RunRecord> => inRunFolder(options, folder => run(options, folder));
 
 async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<TrainEvent, RunRecord> {
   const { job, base, signal } = options;
@@ -40,7 +33,6 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   const { samples, store, split, stepsPerEpoch } = course;
   const writer = await RunWriter.open(folder, course, options);
   let position = writer.restored?.position ?? startOfRun;
-  await writer.rewind(position);
 
   const filling = store.fill(samples.order(position.epoch).map(sample => samples.caseOf(sample)));
   let fillError: unknown;
@@ -52,7 +44,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
   /** All files are read and sound, and they are those that the run began with. */
   const checkData = async () => {
     await filling;
-    await writer.knowData(await store.digest());
+    if (!writer.record.data.digest) await writer.knowData(await store.digest());
   };
   const stopIfAsked = async () => {
     if (!signal?.aborted) return;
@@ -139,7 +131,8 @@ export function readJob(file: string, settings: readonly string[]): LoadedJob & 
 
 export const defaultOut = (job: Job): string => join('runs', job.metadata.name);
 
-function stopped(reason: unknown, { step }: Position): SegfleetError {
+/** How a run ends that was asked to. @param reason of the signal */
+export function stopped(reason: unknown, { step }: Position): SegfleetError {
   const code = reason === 'preempted' ? 'preempted' : 'interrupted';
   return new SegfleetError(code, `${code} after step ${step}; the checkpoint is written, continue with --resume`, { details: { step } });
 }

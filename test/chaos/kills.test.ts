@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
+import { sharedJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import { type Result, resultOf } from '../tools/result.ts';
 import { workersOf } from '../tools/workers.ts';
@@ -23,7 +23,7 @@ let undisturbed: Result;
 beforeAll(async () => {
   // Sixteen training images in batches of four.
   await drawDataSet(out('data'), 20, 16, 16);
-  writeJob(folder, smallJob('data').replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', 'validation: 4'));
+  writeJob(folder, sharedJob('data', 4));
   expect(await segfleet(['train', job(), '--out', out('undisturbed'), ...epochs(5)])).toMatchObject({ code: 0, stderr: '' });
   undisturbed = resultOf(out('undisturbed'));
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { curveKeyPair } from 'zeromq';
 import { type Finished, segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
+import { sharedJob, writeJob } from '../tools/jobs.ts';
 import { bucketsOf, evenly } from '../tools/lanes.ts';
 import { MeshProcess, type State } from '../tools/meshes.ts';
 import type { Order } from '../tools/meshWorker.ts';
@@ -78,7 +78,7 @@ describe.skipIf(!canPartNetworks())('without a word', () => {
     beforeAll(async () => {
       // Sixteen training images in batches of four.
       await drawDataSet(out('data'), 20, 16, 16);
-      writeJob(folder, smallJob('data').replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', 'validation: 4'));
+      writeJob(folder, sharedJob('data', 4));
       const train = async (length: Length) => {
         const settings = ['--set', `training.epochs=${epochs[length]}`];
         expect(await segfleet(['train', job(), '--out', out(length), ...settings])).toMatchObject({ code: 0, stderr: '' });

@@ -2,16 +2,17 @@
  * Many workers on storage that fails: data and checkpoints in a real S3 server, a server that fails in every phase of a checkpoint, a
  * disk that is full. The run ends in the weights of an undisturbed one, or with the documented error and goes on from there.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hasCheckpoint } from '../tools/checkpoints.ts';
 import { eventsOf, type Finished, segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
+import { sharedJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import { type Result, resultOf } from '../tools/result.ts';
 import { type Fault, type S3Server, type Seen, startS3Server } from '../tools/s3Server.ts';
+import { onSmallDisk } from '../tools/smallDisk.ts';
 import { type Gateway, setCredentials, startGateway } from '../tools/versitygw.ts';
 import { workersOf } from '../tools/workers.ts';
 
@@ -25,7 +26,7 @@ let server: S3Server;
 beforeAll(async () => {
   setCredentials();
   await drawDataSet(out('data'), 20, 16, 16);
-  writeJob(folder, smallJob('data').replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', 'validation: 4'));
+  writeJob(folder, sharedJob('data', 4));
   expect(await segfleet(['train', job(), '--out', out('undisturbed')])).toMatchObject({ code: 0, stderr: '' });
   undisturbed = resultOf(out('undisturbed'));
   gateway = await startGateway('bucket');
@@ -121,11 +122,9 @@ test.each(Object.keys(phases).slice(0, 4))(
 
 test('a disk that is full ends the run of two workers with what is on it whole, and it goes on when there is room', async () => {
   const disk = out('disk');
-  mkdirSync(disk);
   const run = join(disk, 'run');
   const copy = out('rescued');
-  const script = `mount -t tmpfs -o size=60m none "$1" && shift; "$@"; code=$?; cp -r ${JSON.stringify(run)} ${JSON.stringify(copy)}; exit $code`;
-  const under = ['unshare', '--user', '--map-root-user', '--mount', 'bash', '-c', script, 'bash', disk];
+  const under = onSmallDisk(disk, run, copy);
   const { code, stderr } = await segfleet(['train', job(), '--out', run, '--workers', '2'], { under });
   expect(stderr).toMatch(/^error: .*no space left on the disk; free some space or choose another --out folder\n$/);
   expect(code).toBe(11);

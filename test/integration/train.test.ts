@@ -1,7 +1,7 @@
 /**
  * What a run leaves behind, and how it ends when something is wrong. Real processes.
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -10,6 +10,7 @@ import { hasCheckpoint, newestCheckpoint, writeCheckpoint } from '../tools/check
 import { eventsOf, type Finished, segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet, pngOf } from '../tools/pictures.ts';
+import { onSmallDisk } from '../tools/smallDisk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-train-'));
 const at = (...parts: string[]) => join(folder, ...parts);
@@ -319,13 +320,11 @@ test('a loss that is no longer a number ends the run before the next step, namin
 });
 
 test('a disk that is full ends the run with what is on it whole, and the run goes on when there is room', async () => {
-  // A small file system of its own, in a mount namespace of its own: 40 MB hold the first checkpoint (33 MB with the weights), not a second beside it.
+  // It holds the first checkpoint and the weights, not a second checkpoint beside them.
   const disk = at('disk');
-  mkdirSync(disk);
   const out = join(disk, 'run');
   const copy = at('rescued');
-  const script = `mount -t tmpfs -o size=60m none "$1" && shift; "$@"; code=$?; cp -r ${JSON.stringify(out)} ${JSON.stringify(copy)}; exit $code`;
-  const under = ['unshare', '--user', '--map-root-user', '--mount', 'bash', '-c', script, 'bash', disk];
+  const under = onSmallDisk(disk, out, copy);
   const { code, sentence } = await refusal(['train', at('job.yaml'), '--out', out], { under });
   expect(code).toBe(11);
   expect(sentence).toMatch(/^error: writing F\/disk\/run\/.*: no space left on the disk; free some space or choose another --out folder$/);

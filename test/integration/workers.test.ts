@@ -10,7 +10,7 @@ import { Course } from '../../trainer/course.ts';
 import { loadJob } from '../../trainer/spec.ts';
 import { newestCheckpoint, writeCheckpoint } from '../tools/checkpoints.ts';
 import { type CliOptions, eventsOf, type Finished, segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
+import { sharedJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet, pngOf } from '../tools/pictures.ts';
 import { type Result, resultOf } from '../tools/result.ts';
 import { isAlive, workersOf } from '../tools/workers.ts';
@@ -23,8 +23,7 @@ let undisturbed: Result;
 beforeAll(async () => {
   // Nine training images in batches of four: the last of an epoch has one, so three lanes are empty. Six to validate on: two rounds.
   await drawDataSet(out('data'), 15, 16, 16);
-  const text = smallJob('data').replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', 'validation: 6');
-  writeJob(folder, text);
+  writeJob(folder, sharedJob('data', 6));
   expect(await segfleet(['train', job(), '--out', out('one process')])).toMatchObject({ code: 0, stderr: '' });
   undisturbed = resultOf(out('one process'));
 });

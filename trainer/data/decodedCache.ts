@@ -168,7 +168,8 @@ export class KeptCases {
   }
 }
 
-const bytesOf = (cases: readonly CachedCase[]) =>
+/** Of decoded images and masks. */
+export const bytesOf = (cases: readonly CachedCase[]): number =>
   cases.reduce((sum, { image, labels, fov }) => sum + image.length + labels.length + (fov?.length ?? 0), 0);
 
 /** A cache that fills the disk harms more than it helps. */

@@ -6,7 +6,7 @@ import { SegfleetError } from '../errors.ts';
 import { ignoredLabel } from './batch.ts';
 import type { LabelledCase } from './cases.ts';
 import { decodeImage, decodeMask, type LabelRules, type Size } from './decode.ts';
-import { type CachedCase, KeptCases } from './decodedCache.ts';
+import { bytesOf, type CachedCase, KeptCases } from './decodedCache.ts';
 import { caseDigest, dataDigest } from './digest.ts';
 
 export interface DecodedCase extends CachedCase {
@@ -17,8 +17,6 @@ export interface DecodedCase extends CachedCase {
 export interface StoredShape extends Partial<Size> {
   readonly channels: number;
 }
-
-const bytesOf = ({ image, labels, fov }: DecodedCase): number => image.length + labels.length + (fov?.length ?? 0);
 
 /** Decoders at work at once while filling. Each mostly waits for its turn in the pool of threads: two do not fill two processors. */
 const numDecoders = 4;
@@ -114,8 +112,9 @@ export class CaseStore {
       throw new SegfleetError('integrity', `case ${decoded.id} has changed since the run began; restore its files, or start a new run`);
     }
     this.#digests[index] = decoded.digest;
-    this.#resident.set(index, bytesOf(decoded));
-    this.#bytes += bytesOf(decoded);
+    const added = bytesOf([decoded]);
+    this.#resident.set(index, added);
+    this.#bytes += added;
     for (const [oldest, bytes] of this.#resident) {
       if (this.#bytes <= this.#residentBytes || oldest === index) break;
       this.#resident.delete(oldest);
