@@ -1,43 +1,121 @@
 /**
  * `npm run tools`: programs that tests run and npm does not bring, each in a folder of the cache that its version names. They are built
- * with Go; where there is none, the tests that need them do not run, and the test run names each of these.
+ * with Go, once; where there is none, the tests that need them do not run, and the test run names each of these.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { cacheFolder } from '../../trainer/engine/library.ts';
 
+const modules = join(import.meta.dirname, 'go');
+const kubernetesVersion = /^\tk8s\.io\/kubernetes v([\d.]+)$|^require k8s\.io\/kubernetes v([\d.]+)$/m
+  .exec(readFileSync(join(modules, 'kube', 'go.mod'), 'utf8'))!
+  .slice(1)
+  .find(Boolean)!;
+
+interface Tool {
+  readonly name: string;
+  /** Its programs lie here; the name says what they were built from. */
+  readonly folder: string;
+  /** About how long it takes to build, so that nobody thinks it hangs. */
+  readonly takes: string;
+  readonly tests: string;
+  build(go: string, into: string): void;
+}
+
 const versitygwVersion = '1.8.0';
-/** Where Go is, or where its own installer puts it. */
-const go = ['go', '/usr/local/go/bin/go'];
+const helmVersion = '3.22.0';
+
+const versitygwTool: Tool = {
+  name: `versitygw ${versitygwVersion}`,
+  folder: join(cacheFolder(), `versitygw-${versitygwVersion}`),
+  takes: 'a minute',
+  tests: 'a real S3 server',
+  build: (go, into) => install(go, into, `github.com/versity/versitygw/cmd/versitygw@v${versitygwVersion}`),
+};
+
+const helmTool: Tool = {
+  name: `helm ${helmVersion}`,
+  folder: join(cacheFolder(), `helm-${helmVersion}`),
+  takes: 'a minute',
+  tests: 'the chart',
+  build: (go, into) =>
+    install(go, into, `helm.sh/helm/v3/cmd/helm@v${helmVersion}`, `-s -w -X helm.sh/helm/v3/internal/version.version=v${helmVersion}`),
+};
+
+/** etcd, CoreDNS, and all components of Kubernetes in one binary. `go install` cannot build these: their versions are chosen here. */
+const kubernetesTool: Tool = {
+  name: `Kubernetes ${kubernetesVersion}`,
+  folder: join(cacheFolder(), `kubernetes-${kubernetesVersion}-${digestOfModules()}`),
+  takes: '8 minutes',
+  tests: 'a real Kubernetes',
+  build(go, into) {
+    const version = 'k8s.io/component-base/version';
+    const [major, minor] = kubernetesVersion.split('.');
+    // Helm asks the server for its version, and believes it.
+    const flags = `-s -w -X ${version}.gitVersion=v${kubernetesVersion} -X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor} -X ${version}.gitTreeState=clean`;
+    build(go, { module: 'kube', from: './cmd/kube', to: join(into, 'kube'), flags });
+    build(go, { module: 'etcd', from: 'go.etcd.io/etcd/server/v3', to: join(into, 'etcd') });
+    build(go, { module: 'coredns', from: '.', to: join(into, 'coredns') });
+    for (const component of components) symlinkSync('kube', join(into, component));
+  },
+};
+
+const components = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kubelet', 'kubectl'] as const;
 
 /** An S3 server on top of a folder. */
-export const versitygw = join(cacheFolder(), `versitygw-${versitygwVersion}`, 'versitygw');
+export const versitygw = join(versitygwTool.folder, 'versitygw');
+export const helm = join(helmTool.folder, 'helm');
+/** Where a program of Kubernetes lies. */
+export const kubernetes = (program: (typeof components)[number] | 'etcd' | 'coredns'): string => join(kubernetesTool.folder, program);
 
-export const hasVersitygw = (): boolean => existsSync(versitygw);
+export const hasVersitygw = (): boolean => existsSync(versitygwTool.folder);
+export const hasHelm = (): boolean => existsSync(helmTool.folder);
+export const hasKubernetes = (): boolean => existsSync(kubernetesTool.folder);
 
-function installVersitygw(): void {
-  if (hasVersitygw()) return;
-  const folder = dirname(versitygw);
-  const partial = `${folder}.${process.pid}.partial`;
-  mkdirSync(partial, { recursive: true });
-  try {
-    console.log(`Building versitygw ${versitygwVersion} (once) ...`);
-    const module = `github.com/versity/versitygw/cmd/versitygw@v${versitygwVersion}`;
-    const compiler = go.find(program => spawnSync(program, ['version']).status === 0);
-    if (!compiler)
-      return console.log('There is no Go here, so the tests of a real S3 server will not run; install Go 1.24 or later for them.');
-    execFileSync(compiler, ['install', module], { env: { ...process.env, GOBIN: partial }, stdio: 'inherit' });
-    mkdirSync(folder, { recursive: true });
-    renameSync(join(partial, 'versitygw'), versitygw);
-  } catch (error) {
-    console.log(`versitygw could not be built, so the tests of a real S3 server will not run: ${(error as Error).message}`);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
+const isolated = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false -trimpath' };
+
+function install(go: string, into: string, module: string, flags = '-s -w'): void {
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -trimpath', GOBIN: into };
+  execFileSync(go, ['install', '-ldflags', flags, module], { env, stdio: 'inherit' });
+}
+
+function build(go: string, { module, from, to, flags = '-s -w' }: { module: string; from: string; to: string; flags?: string }): void {
+  const options = { cwd: join(modules, module), env: { ...process.env, ...isolated }, stdio: 'inherit' } as const;
+  execFileSync(go, ['build', '-ldflags', flags, '-o', to, from], options);
+}
+
+function digestOfModules(): string {
+  const hash = createHash('sha256');
+  const files = readdirSync(modules, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
+  for (const path of files.map(file => join(file.parentPath, file.name)).sort()) hash.update(readFileSync(path)).update('\0');
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** Builds what is not there; a build that is cut short leaves nothing that looks like one. */
+function provide({ name, folder, takes, tests, build }: Tool, go: string | undefined): void {
+  if (!existsSync(folder)) {
+    const partial = `${folder}.${process.pid}.partial`;
+    mkdirSync(partial, { recursive: true });
+    try {
+      if (!go)
+        return console.log(`NOT THERE: ${name}. There is no Go here, so the tests of ${tests} will not run; install Go 1.26 for them.`);
+      console.log(`Building ${name} (once, about ${takes} on two cores) ...`);
+      build(go, partial);
+      renameSync(partial, folder);
+    } catch (error) {
+      return console.log(`NOT THERE: ${name} could not be built, so the tests of ${tests} will not run: ${(error as Error).message}`);
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
   }
+  console.log(`${name} is ready`);
 }
 
 if (import.meta.main) {
-  installVersitygw();
-  if (hasVersitygw()) console.log(`versitygw ${versitygwVersion} is ready`);
+  mkdirSync(cacheFolder(), { recursive: true });
+  /** Where Go is, or where its own installer puts it. */
+  const go = ['go', '/usr/local/go/bin/go'].find(program => spawnSync(program, ['version']).status === 0);
+  for (const tool of [versitygwTool, helmTool, kubernetesTool]) provide(tool, go);
 }
