@@ -67,8 +67,13 @@ export function withPathsFrom(job: Job, base: string, folder: string): Job {
   };
 }
 
-/** What of a job decides what comes out. Where things lie and how many workers there are does not; that data are the same is told from their digest. */
-export const trainingOf = ({ spec: { workers, checkpoint, ...spec } }: Job) => ({ ...spec, data: { ...spec.data, path: '' } });
+/**
+ * What of a job decides what comes out. Where things lie, how many workers there are and what a cluster makes of it does not; that data are
+ * the same is told from their digest.
+ */
+export function trainingOf({ spec: { seed, data, model, loss, deepSupervision, training } }: Job) {
+  return { seed, data: { ...data, path: '' }, model, loss, deepSupervision, training };
+}
 
 /** A resumed run must be the same run: only its length, its workers and its checkpoints may change. */
 export function refuseOtherJob(before: RunRecord, job: Job): void {

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { closest, distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, type Node, type ParsedNode, parseDocument, parse as parseYaml, stringify, visit } from 'yaml';
 import { z } from 'zod';
+import { clusterFields } from './clusterFields.ts';
 import { augmentationSchema } from './data/augment.ts';
 import type { Size } from './data/decode.ts';
 import { patchesSchema } from './data/patches.ts';
@@ -144,6 +145,7 @@ const specSchema = z
     training: trainingSchema.prefault({}),
     workers: workersSchema.prefault({}),
     checkpoint: checkpointSchema.prefault({}),
+    ...clusterFields,
   })
   .transform(({ training, workers, ...rest }) => {
     const max = workers.max ?? workers.replicas;

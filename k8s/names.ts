@@ -1,0 +1,84 @@
+/**
+ * What things are called on a cluster: the group of our kinds, labels, child objects of a job, ports and places in a pod.
+ */
+import { hash } from 'node:crypto';
+
+export const group = 'segfleet.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+
+/** Of server-side apply, and of `managedBy` where a job names nobody else. */
+export const fieldManager = 'segfleet-operator';
+export const operatorName = `${group}/operator`;
+
+export const labels = {
+  app: 'app.kubernetes.io/name',
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** The name of the TrainingJob, or what is left of it in 63 characters. */
+  job: `${group}/job`,
+  component: `${group}/component`,
+  /** Kueue's: passed on to the Job of the workers. */
+  queue: 'kueue.x-k8s.io/queue-name',
+} as const;
+
+export const annotations = {
+  /** The hash of what was applied: an object that has it needs no second apply. */
+  applied: `${group}/applied`,
+} as const;
+
+export type Component = 'coordinator' | 'worker';
+
+/** Selects all that the operator made. */
+export const managedSelector = `${labels.managedBy}=${fieldManager}`;
+
+export const ports = { control: 5555, progress: 8080, operator: 8081 } as const;
+
+/** In every container of a job. */
+export const places = {
+  job: '/etc/segfleet/job/job.yaml',
+  keys: '/etc/segfleet/keys/keys.json',
+  aws: '/etc/segfleet/aws',
+  tensorflow: '/opt/tensorflow',
+  state: '/var/lib/segfleet',
+  run: '/var/lib/segfleet/run',
+  cache: '/var/lib/segfleet/cache',
+  temporary: '/tmp',
+  terminationLog: '/dev/termination-log',
+} as const;
+
+/** Longest name of a Job whose indexed pods must still be host names: `<job>-<index>` in 63 characters, the index up to four digits. */
+const longestChild = 58;
+
+export interface ChildNames {
+  readonly coordinator: string;
+  readonly workers: string;
+  readonly service: string;
+  readonly keys: string;
+  readonly job: string;
+  readonly network: string;
+  readonly disruptionBudget: string;
+}
+
+/** The same for the same job, whoever asks; of two jobs never the same. */
+export function childNames(job: string): ChildNames {
+  const child = (suffix: string) => `${shortened(job, longestChild - suffix.length - 1)}-${suffix}`;
+  return {
+    coordinator: child('coordinator'),
+    workers: child('workers'),
+    service: serviceName(child('coordinator')),
+    keys: child('keys'),
+    job: child('job'),
+    network: child('network'),
+    disruptionBudget: child('workers'),
+  };
+}
+
+/** A name that is too long ends in a hash of the whole. */
+function shortened(name: string, length: number): string {
+  if (name.length <= length) return name;
+  const digest = hash('sha256', name).slice(0, 8);
+  return `${name.slice(0, length - digest.length - 1).replace(/-+$/, '')}-${digest}`;
+}
+
+/** A Service begins with a letter, a job may begin with a digit; no job's child begins with `j-` and a digit otherwise. */
+const serviceName = (name: string) => (/^[a-z]/.test(name) ? name : `j-${name}`);

@@ -1,0 +1,73 @@
+/**
+ * The status of a TrainingJob: one schema for the CRD, the operator that writes it and the command line that shows it.
+ */
+import { z } from 'zod';
+
+export const phases = ['Pending', 'Starting', 'Running', 'Suspending', 'Suspended', 'Succeeded', 'Failed'] as const;
+export type Phase = (typeof phases)[number];
+
+export const conditionTypes = ['Accepted', 'PodsReady', 'Suspended', 'Complete', 'Failed'] as const;
+export type ConditionType = (typeof conditionTypes)[number];
+
+/** Why a pod ended, as far as it decides which budget pays for it. `fatal`: no other pod would do better. */
+export const causes = ['fatal', 'error', 'outOfMemory', 'disruption'] as const;
+export type Cause = (typeof causes)[number];
+
+const time = z.string().max(64).meta({ format: 'date-time' });
+const count = z.int().min(0);
+
+const condition = z.strictObject({
+  type: z.string().max(316).describe('Accepted, PodsReady, Suspended, Complete or Failed.'),
+  status: z.enum(['True', 'False', 'Unknown']),
+  observedGeneration: count.optional(),
+  lastTransitionTime: time,
+  reason: z.string().max(1024).describe('One word, for programs.'),
+  message: z.string().max(32_768).describe('A sentence that says what to do, where there is something to do.'),
+});
+export type Condition = z.infer<typeof condition>;
+
+const firstFailure = z.strictObject({
+  pod: z.string().max(253),
+  component: z.enum(['coordinator', 'worker']),
+  node: z.string().max(253).optional(),
+  cause: z.enum(causes),
+  exitCode: z.int().optional(),
+  reason: z.string().max(1024).describe('The name of the exit code, or what Kubernetes says: OOMKilled, Evicted and so on.'),
+  message: z.string().max(4096).optional().describe('The sentence that the process ended with.'),
+  log: z.string().max(8192).optional().describe('Its last log lines.'),
+  time,
+});
+export type FirstFailure = z.infer<typeof firstFailure>;
+
+export const statusSchema = z.strictObject({
+  observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
+  phase: z.enum(phases).optional(),
+  conditions: z.array(condition).max(16).optional(),
+  lanes: count.optional().describe('Frozen when the job was accepted: scaling never changes it.'),
+  maxWorkers: count.optional().describe('Frozen when the job was accepted: workers.replicas may be raised to it.'),
+  workers: count.optional().describe('Worker pods that are ready.'),
+  selector: z.string().max(1024).optional().describe('Of the worker pods.'),
+  epoch: count.optional().describe('Under way, from 1.'),
+  epochs: count.optional(),
+  step: count.optional().describe('Steps that are done.'),
+  steps: count.optional(),
+  progress: z.string().max(64).optional().describe('Epoch of epochs.'),
+  lossName: z.string().max(128).optional(),
+  loss: z.string().max(32).optional().describe('Of the last step.'),
+  metric: z.string().max(32).optional().describe('Best validation Jaccard, pooled.'),
+  eta: z.string().max(32).optional().describe('Time until the last epoch is done.'),
+  checkpointStep: count.optional(),
+  checkpointTime: time.optional().describe('When the newest checkpoint was written.'),
+  startTime: time.optional().describe('When pods were first made.'),
+  activeSeconds: count.optional().describe('Time in which the job was not suspended, up to activeSince.'),
+  activeSince: time.optional(),
+  completionTime: time.optional(),
+  weightsDigest: z.string().max(128).optional(),
+  exitCode: z.int().optional().describe('Of the run, as `segfleet train` would give it.'),
+  restarts: z
+    .strictObject({ errors: count, outOfMemory: count, disruptions: count })
+    .optional()
+    .describe('Pods replaced so far, by cause.'),
+  firstFailure: firstFailure.optional().describe('The first pod that failed.'),
+});
+export type JobStatus = z.infer<typeof statusSchema>;
