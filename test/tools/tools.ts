@@ -40,8 +40,14 @@ const helmTool: Tool = {
   folder: join(cacheFolder(), `helm-${helmVersion}`),
   takes: 'a minute',
   tests: 'the chart',
-  build: (go, into) =>
-    install(go, into, `helm.sh/helm/v3/cmd/helm@v${helmVersion}`, `-s -w -X helm.sh/helm/v3/internal/version.version=v${helmVersion}`),
+  build(go, into) {
+    // For which Kubernetes charts are rendered where there is no server to ask.
+    const kubernetes = ['lint/rules', 'chartutil'].map(
+      part => `-X helm.sh/helm/v3/pkg/${part}.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/${part}.k8sVersionMinor=35`,
+    );
+    const flags = `-s -w -X helm.sh/helm/v3/internal/version.version=v${helmVersion} ${kubernetes.join(' ')}`;
+    install(go, into, `helm.sh/helm/v3/cmd/helm@v${helmVersion}`, flags);
+  },
 };
 
 /** etcd, CoreDNS, and all components of Kubernetes in one binary. `go install` cannot build these: their versions are chosen here. */
