@@ -89,8 +89,11 @@ describe.skipIf(!hasKubernetes())('a control plane', () => {
 });
 
 describe.skipIf(!hasKubernetes())('nothing is left of a control plane', () => {
-  const parent = mkdtempSync(join(tmpdir(), 'segfleet-control-plane-'));
-  const folder = join(parent, 'control plane');
+  let [parent, folder] = ['', ''];
+  beforeAll(() => {
+    parent = mkdtempSync(join(tmpdir(), 'segfleet-control-plane-'));
+    folder = join(parent, 'control plane');
+  });
   afterAll(() => rmSync(parent, { recursive: true }));
   const left = () => ({ processes: processesIn(folder), folder: existsSync(folder) });
   const nothing = { processes: [], folder: false };
@@ -141,10 +144,10 @@ async function podsAsSeenWith(kubeconfig: string) {
   return (await config.makeApiClient(CoreV1Api).listNamespacedPod({ namespace: 'default' })).items;
 }
 
-/** Ids of those that work in a folder. */
+/** Ids of those that work in a folder, also in one that has been removed. */
 function processesIn(folder: string): number[] {
   const ids = readdirSync('/proc').filter(name => /^\d+$/.test(name));
-  return ids.filter(id => placeOf(id) === folder).map(Number);
+  return ids.filter(id => [folder, `${folder} (deleted)`].includes(placeOf(id) ?? '')).map(Number);
 }
 
 function placeOf(id: string): string | undefined {
