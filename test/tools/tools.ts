@@ -70,9 +70,16 @@ export const helm = join(helmTool.folder, 'helm');
 /** Where a program of Kubernetes lies. */
 export const kubernetes = (program: (typeof components)[number] | 'etcd' | 'coredns'): string => join(kubernetesTool.folder, program);
 
-export const hasVersitygw = (): boolean => existsSync(versitygwTool.folder);
-export const hasHelm = (): boolean => existsSync(helmTool.folder);
-export const hasKubernetes = (): boolean => existsSync(kubernetesTool.folder);
+export const hasVersitygw = (): boolean => isHere(versitygwTool);
+export const hasHelm = (): boolean => isHere(helmTool);
+export const hasKubernetes = (): boolean => isHere(kubernetesTool);
+
+/** Where all tests have to run (`.ci/run` sets SEGFLEET_REQUIRE_TOOLS), a tool that is not there is a failure instead of a skipped test. */
+function isHere({ name, folder, tests }: Tool): boolean {
+  const there = existsSync(folder);
+  if (there || process.env.SEGFLEET_REQUIRE_TOOLS !== '1') return there;
+  throw new Error(`${name} is not there, and SEGFLEET_REQUIRE_TOOLS=1 says that the tests of ${tests} have to run; try \`npm run tools\`.`);
+}
 
 const isolated = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false -trimpath' };
 
