@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { startKubelet, startNameServer, startProxy } from './cluster/components.ts';
 import { importImage, networkPlugins, startContainers } from './cluster/containers.ts';
 import { Machine } from './cluster/machine.ts';
-import { addressOf, layNetwork, plugIn, podsOf } from './cluster/network.ts';
+import { addressOf, layNetwork, plugIn, podsOf, pullOut } from './cluster/network.ts';
 import { Relay } from './cluster/relay.ts';
 import { busybox, smallImage, writeSmallImage } from './cluster/smallImage.ts';
 import { type ControlPlane, startControlPlane } from './controlPlane.ts';
@@ -65,6 +65,8 @@ interface Node {
 
 /** Its nodes are numbered from 1 on, and called node-1, node-2 and so on. */
 export class Cluster implements AsyncDisposable {
+  /** Its control groups are called after it: no other cluster has it, not even one that was left behind. */
+  readonly id = `segfleet-${randomBytes(6).toString('hex')}`;
   /** Of its first node: here pods reach what runs in the network of that one. */
   readonly address = addressOf(1);
   /** Where the API server is reached from this machine. */
@@ -73,8 +75,6 @@ export class Cluster implements AsyncDisposable {
   kubeconfig = '';
   controlPlane!: ControlPlane;
   readonly #options: ClusterOptions;
-  /** Its control groups are called after it: no other cluster has it, not even one that was left behind. */
-  readonly id = `segfleet-${randomBytes(6).toString('hex')}`;
   readonly #nodes = new Map<number, Node>();
   readonly #stack = new AsyncDisposableStack();
   #folder = '';
@@ -89,7 +89,8 @@ export class Cluster implements AsyncDisposable {
     try {
       await this.#start();
     } catch (error) {
-      await this.#stack.disposeAsync();
+      // Why it did not start says more than what then was in the way.
+      await this.#stack.disposeAsync().catch(() => {});
       throw error;
     }
   }
@@ -103,15 +104,14 @@ export class Cluster implements AsyncDisposable {
     const controlPlane = this.#startControlPlane(first);
     // It is awaited below; until then an error of it is not one that nobody takes care of.
     controlPlane.catch(() => {});
-    const others = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
-    await all([
-      controlPlane,
-      this.#join(1, controlPlane),
-      ...others.map(async node => {
-        await this.#boot(node);
-        await this.#join(node, controlPlane);
-      }),
-    ]);
+    const begin = async (node: number) => {
+      const machine = node === 1 ? first : await this.#boot(node);
+      await this.#startContainers(node);
+      for (const tar of [this.#smallImage, ...(this.#options.images ?? [])]) await importImage(machine, tar);
+      await controlPlane;
+      await this.#join(node);
+    };
+    await all([controlPlane, ...Array.from({ length: nodes }, (_, i) => begin(i + 1))]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -159,14 +159,17 @@ export class Cluster implements AsyncDisposable {
   /** As when its power fails. */
   async stopNode(node: number): Promise<void> {
     if (node === 1) throw new Error('the first node has the control plane: it ends with the cluster');
-    await this.#node(node).machine.end();
+    const { machine } = this.#node(node);
+    await pullOut(machine, this.#node(1).machine);
+    await machine.end();
     this.#nodes.delete(node);
   }
 
-  /** Its disk is as it was; there are no containers. */
+  /** Its disk is as it was, with its images; there are no containers. */
   async startNode(node: number): Promise<void> {
     await this.#boot(node);
-    await this.#join(node, Promise.resolve());
+    await this.#startContainers(node);
+    await this.#join(node);
   }
 
   get #smallImage(): string {
@@ -187,12 +190,13 @@ export class Cluster implements AsyncDisposable {
     return machine;
   }
 
-  /** @param controlPlane when it is ready */
-  async #join(node: number, controlPlane: Promise<void>): Promise<void> {
+  async #startContainers(node: number): Promise<void> {
     const { machine, daemons } = this.#node(node);
     daemons.push(await startContainers(machine, { subnet: podsOf(node), pause: smallImage }));
-    for (const tar of [this.#smallImage, ...(this.#options.images ?? [])]) await importImage(machine, tar);
-    await controlPlane;
+  }
+
+  async #join(node: number): Promise<void> {
+    const { machine, daemons } = this.#node(node);
     const kubeconfig = this.controlPlane.nodeKubeconfig(machine.name);
     const began = Date.now();
     daemons.push(startKubelet(machine, { kubeconfig, address: addressOf(node), dns: this.address }));

@@ -145,6 +145,8 @@ export class ControlPlane implements AsyncDisposable {
       'service-account-private-key-file': 'serviceAccounts.key',
       'root-ca-file': this.#authority.certificate,
       controllers: '*,-node-ipam-controller,-service-lb-controller,-node-route-controller,-cloud-node-lifecycle-controller',
+      // It makes the folder, which would be one of this machine's.
+      'flex-volume-plugin-dir': this.#path('volume-plugins'),
       'node-monitor-period': '1s',
       'node-monitor-grace-period': '10s',
     });

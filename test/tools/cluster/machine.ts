@@ -20,7 +20,7 @@ export class Machine {
   /** The control group for what is to be limited there. */
   readonly group: string;
   /** Of its process 1, as seen from here. */
-  readonly #pid: number;
+  readonly pid: number;
   readonly #keeper: ChildProcess;
   readonly #ended: Promise<string>;
 
@@ -35,7 +35,7 @@ export class Machine {
     this.group = names.group;
     this.#keeper = keeper;
     this.#ended = ended;
-    this.#pid = pid;
+    this.pid = pid;
   }
 
   /** @param group a name that no other control group has; it is made now, and removed when the machine has ended */
@@ -61,12 +61,12 @@ export class Machine {
 
   /** What to put in front of a program that is to run on it. Its process here is only `nsenter`, which waits for the program. */
   get inside(): string[] {
-    return ['nsenter', `--target=${this.#pid}`, '--net', '--mount', '--pid', '--uts', '--ipc', '--'];
+    return ['nsenter', `--target=${this.pid}`, '--net', '--mount', '--pid', '--uts', '--ipc', '--'];
   }
 
   /** What to put in front of a program that is to have its network, and all else as here. */
   get inNetwork(): string[] {
-    return ['nsenter', `--target=${this.#pid}`, '--net', '--'];
+    return ['nsenter', `--target=${this.pid}`, '--net', '--'];
   }
 
   run(command: readonly string[], stdin?: string): Promise<string> {
@@ -76,12 +76,6 @@ export class Machine {
   /** @param lines each as `ip` takes it */
   async configureNetwork(...lines: readonly string[]): Promise<void> {
     await output([...this.inNetwork, 'ip', '-batch', '-'], { stdin: lines.join('\n') });
-  }
-
-  /** A cable from a bridge of that machine to this one, which calls its end of it eth0. */
-  async plugInto(other: Machine, bridge: string): Promise<void> {
-    const port = `to-${this.name}`;
-    await other.configureNetwork(`link add ${port} type veth peer name eth0 netns ${this.#pid}`, `link set ${port} master ${bridge} up`);
   }
 
   start(name: string, ...command: readonly string[]): Daemon {

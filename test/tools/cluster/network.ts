@@ -24,7 +24,8 @@ export async function layNetwork(first: Machine, nodes: number): Promise<void> {
 
 /** What is for the pods of another node goes through the first. */
 export async function plugIn(machine: Machine, node: number, first: Machine): Promise<void> {
-  await machine.plugInto(first, 'nodes');
+  const port = portOf(machine);
+  await first.configureNetwork(`link add ${port} type veth peer name eth0 netns ${machine.pid}`, `link set ${port} master nodes up`);
   await machine.configureNetwork(
     'link set lo up',
     `address add ${addressOf(node)}/24 dev eth0`,
@@ -32,3 +33,10 @@ export async function plugIn(machine: Machine, node: number, first: Machine): Pr
     `route add default via ${addressOf(1)}`,
   );
 }
+
+/** The kernel does so by itself when the machine has ended, but not at once. */
+export async function pullOut(machine: Machine, first: Machine): Promise<void> {
+  await first.configureNetwork(`link delete ${portOf(machine)}`);
+}
+
+const portOf = (machine: Machine): string => `to-${machine.name}`;
