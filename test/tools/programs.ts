@@ -34,7 +34,7 @@ export function output([program, ...words]: readonly string[], { stdin = '' } = 
 }
 
 /** Asks until the answer is yes; an error is a no. Fails when that takes too long, or one of those has ended that are to bring it about. */
-export async function until(what: string, holds: () => Promise<boolean>, by: readonly Daemon[], seconds = 60): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean>, by: readonly Daemon[], seconds = 120): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (true) {
     let cause: unknown;
