@@ -15,7 +15,7 @@ export interface TemporaryFolder extends AsyncDisposable {
 export function temporaryFolder(name: string, path = mkdtempSync(join(tmpdir(), `segfleet-${name}-`))): TemporaryFolder {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   // Others who write in there may be ending at this moment too.
-  const script = 'cat; for i in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 0.2; done';
+  const script = 'cat; for i in $(seq 50); do rm -rf -- "$1" && break; sleep 0.2; done';
   const shell = spawn('sh', ['-c', script, 'sh', path], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
   const removed = new Promise(resolve => shell.on('close', resolve));
   return {
