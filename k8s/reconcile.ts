@@ -111,7 +111,7 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const asks = asksOf(fleet, { recipe, children, queue });
   const made = makers(recipe, size, children);
   const changes = together(
-    missingChildren(recipe, size, children, context.makeKeys),
+    missingChildren(recipe, size, observed.children, context.makeKeys),
     steer(fleet.coordinator, asks.coordinator, { make: made.coordinator }),
     steer(fleet.workers, asks.workers, { size, make: made.workers }),
   );

@@ -14,7 +14,7 @@ export const secondsActive = ({ activeSeconds = 0, activeSince }: Activity, now:
 export function activity(before: Activity, isActive: boolean, now: Date): Activity {
   const { activeSeconds, activeSince } = before;
   if (isActive) return { activeSeconds, activeSince: activeSince ?? timestamp(now) };
-  return { activeSeconds: activeSince === undefined ? activeSeconds : Math.round(secondsActive(before, now)) };
+  return { activeSeconds: activeSince === undefined ? activeSeconds : Math.round(secondsActive(before, now)), activeSince: undefined };
 }
 
 /** @returns milliseconds until the job has been active for too long, at least 0; undefined: that cannot happen as it is */
