@@ -307,8 +307,17 @@ export function parseJob(text: string, file: string, settings: readonly string[]
   throw new SegfleetError('usage', `${where()}: ${describeIssue(issue, value, path)}`, { details: { field: shortPath(path) } });
 }
 
-/** The job as a file that gives the same job again. */
-export const renderJob = (job: Job): string => stringify(job, { lineWidth: 0 });
+/** A job that is no text any more, or not yet. @throws usage: the field, what was expected, and what to try */
+export function checkJob(value: unknown): Job {
+  const parsed = jobSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = issue.path.map(String);
+  throw new SegfleetError('usage', describeIssue(issue, value, path), { details: { field: shortPath(path) } });
+}
+
+/** The job as a file that gives the same job again. Words that YAML 1.1 reads otherwise come in quotes: we refuse them without. */
+export const renderJob = (job: Job): string => stringify(job, { lineWidth: 0, compat: 'yaml-1.1' });
 
 export const threadsOf = (job: Job): number => job.spec.training.threads ?? availableParallelism();
 
