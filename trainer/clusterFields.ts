@@ -23,7 +23,7 @@ const quantity = z
       z
         .string()
         .max(32)
-        .regex(/^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|e\d+)?$/),
+        .regex(/^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|e\d+)?$/, 'must be an amount such as 500m, 2 or 4Gi'),
       z.int().min(0),
     ],
     'must be an amount such as 500m, 2 or 4Gi, and in quotes where it has a point',
@@ -54,13 +54,26 @@ const resources = z
   })
   .describe('Processors, memory and other resources of a pod.');
 
-const toleration = z.strictObject({
-  key: z.string().max(317).optional().describe('Of the taint; without one, any.'),
-  operator: z.enum(['Equal', 'Exists']).optional().describe('By default Equal.'),
-  value: z.string().max(63).optional().describe('Of the taint, with Equal.'),
-  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional().describe('Of the taint; without one, any.'),
-  tolerationSeconds: z.int().min(0).optional().describe('Seconds, with NoExecute.'),
-});
+const toleration = z
+  .strictObject({
+    key: z.string().max(317).optional().describe('Of the taint; without one, any.'),
+    operator: z.enum(['Equal', 'Exists']).optional().describe('By default Equal.'),
+    value: z.string().max(63).optional().describe('Of the taint, with Equal.'),
+    effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional().describe('Of the taint; without one, any.'),
+    tolerationSeconds: z.int().min(0).optional().describe('Seconds, with NoExecute.'),
+  })
+  .refine(({ key, operator }) => key !== undefined || operator === 'Exists', {
+    path: ['operator'],
+    message: 'must be Exists where there is no key',
+  })
+  .refine(({ operator, value }) => operator !== 'Exists' || value === undefined, {
+    path: ['value'],
+    message: 'cannot be there with Exists, which takes any',
+  })
+  .refine(({ effect, tolerationSeconds }) => tolerationSeconds === undefined || effect === 'NoExecute', {
+    path: ['effect'],
+    message: 'must be NoExecute where there are tolerationSeconds',
+  });
 
 const volumeSources = ['claim', 'secret', 'configMap', 'emptyDir'] as const;
 const volume = z
@@ -95,6 +108,8 @@ const environmentVariable = z.strictObject({
   value: z.string().max(4096).default('').describe('What it holds.'),
 });
 
+const areDistinct = (names: readonly string[]) => new Set(names).size === names.length;
+
 const podSchema = z.strictObject({
   image: z
     .string()
@@ -113,8 +128,19 @@ const podSchema = z.strictObject({
   gpus: z.int().min(0).max(16).optional().describe('NVIDIA GPUs of each worker.'),
   nodeSelector: texts(32).optional().describe('Labels that a node must have.'),
   tolerations: z.array(toleration).max(32).optional().describe('Taints of nodes that do not keep the pods away.'),
-  volumes: z.array(volume).max(32).optional().describe('Mounted into coordinator and workers.'),
-  env: z.array(environmentVariable).max(64).optional().describe('Environment variables. Nothing secret belongs here.'),
+  volumes: z
+    .array(volume)
+    .max(32)
+    .refine(given => areDistinct(given.map(({ name }) => name)), 'has two volumes of the same name')
+    .refine(given => areDistinct(given.map(({ mountPath }) => mountPath)), 'has two volumes at the same place')
+    .optional()
+    .describe('Mounted into coordinator and workers.'),
+  env: z
+    .array(environmentVariable)
+    .max(64)
+    .refine(given => areDistinct(given.map(({ name }) => name)), 'has two variables of the same name')
+    .optional()
+    .describe('Environment variables. Nothing secret belongs here.'),
   storeSecret: objectName
     .optional()
     .describe(

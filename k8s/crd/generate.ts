@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import { valuesFile, valuesSchema } from '../chartValues.ts';
 import type { Definition } from './definition.ts';
 import { sweep } from './sweep.ts';
 import { trainingJob } from './trainingJob.ts';
@@ -22,12 +23,12 @@ const yaml = (value: unknown): string => stringify(value, { version: '1.1', line
 
 /** In templates rather than in `crds/`, which Helm never upgrades. */
 function template(definition: Definition): string {
-  const { metadata, ...rest } = definition;
-  const { apiVersion, kind, spec } = rest;
+  const { apiVersion, kind, metadata, spec } = definition;
   return [
     heading,
     '{{- if .Values.crds.install }}\n',
     yaml({ apiVersion, kind, metadata }),
+    '  labels: {{- include "segfleet.labels" . | nindent 4 }}\n',
     '  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}\n',
     withoutActions(yaml({ spec })),
     '{{- end }}\n',
@@ -39,10 +40,14 @@ const withoutActions = (text: string): string => text.replaceAll('{{', '{{ "{{" 
 
 export function generatedFiles(): GeneratedFile[] {
   const definitions = { trainingjob: trainingJob(), sweep: sweep() };
-  return Object.entries(definitions).flatMap(([name, definition]) => [
-    { file: `k8s/crd/${name}.yaml`, contents: heading + yaml(definition) },
-    { file: `charts/segfleet/templates/crds/${name}.yaml`, contents: template(definition) },
-  ]);
+  return [
+    ...Object.entries(definitions).flatMap(([name, definition]) => [
+      { file: `k8s/crd/${name}.yaml`, contents: heading + yaml(definition) },
+      { file: `charts/segfleet/templates/crds/${name}.yaml`, contents: template(definition) },
+    ]),
+    { file: 'charts/segfleet/values.yaml', contents: valuesFile() },
+    { file: 'charts/segfleet/values.schema.json', contents: `${JSON.stringify(valuesSchema(), null, 2)}\n` },
+  ];
 }
 
 /** @returns those that are not as they would be written */

@@ -187,6 +187,30 @@ function* podRules(): Generator<PlacedRule> {
     rule: `[${sources.map(source => `has(self.${source})`).join(', ')}].filter(given, given).size() == 1`,
     message: `must have exactly one of ${sources.join(', ')}`,
   };
+  yield {
+    at: 'pod.volumes',
+    rule: 'self.all(one, self.exists_one(other, other.mountPath == one.mountPath))',
+    message: 'has two volumes at the same place',
+  };
+  const at = 'pod.tolerations[]';
+  yield {
+    at,
+    rule: "has(self.key) || has(self.operator) && self.operator == 'Exists'",
+    message: 'must be Exists where there is no key',
+    fieldPath: '.operator',
+  };
+  yield {
+    at,
+    rule: "!has(self.value) || !has(self.operator) || self.operator != 'Exists'",
+    message: 'cannot be there with Exists, which takes any',
+    fieldPath: '.value',
+  };
+  yield {
+    at,
+    rule: "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+    message: 'must be NoExecute where there are tolerationSeconds',
+    fieldPath: '.effect',
+  };
 }
 
 /** Of the object below `spec`. */

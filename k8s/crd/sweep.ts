@@ -20,11 +20,10 @@ const needed = (method: string, field: string): PlacedRule => ({
   reason: 'FieldValueRequired',
 });
 
-/** Of a map of parameters. */
-const gridRule: Rule = {
-  rule: "self.all(key, !has(self[key].distribution) || self[key].distribution == 'uniform' && has(self[key].step))",
-  message: 'has numbers without end, and a grid takes all of them; give it values, or uniform with a step',
-};
+/** Whether a grid can take all values of a map of parameters. */
+const hasEnd = (space: string) =>
+  `${space}.all(key, !has(${space}[key].distribution) || ${space}[key].distribution == 'uniform' && has(${space}[key].step))`;
+const endless = 'has numbers without end, and a grid takes all of them; give it values, or uniform with a step';
 
 const specRules: readonly PlacedRule[] = [
   needed('hyperband', 'hyperband'),
@@ -45,9 +44,21 @@ const specRules: readonly PlacedRule[] = [
   },
   {
     at: '',
-    rule: `!(self.method in ['grid', 'staged']) || ${gridRule.rule.replaceAll('self', 'self.parameters')}`,
-    message: gridRule.message,
+    rule: `!(self.method in ['grid', 'staged']) || ${hasEnd('self.parameters')}`,
+    message: endless,
     fieldPath: '.parameters',
+  },
+  {
+    at: '',
+    rule: `!(self.method in ['grid', 'staged']) || !has(self.stages) || self.stages.all(s, !has(s.parameters) || ${hasEnd('s.parameters')})`,
+    message: endless,
+    fieldPath: '.stages',
+  },
+  {
+    at: 'stages',
+    // Whether that stage is an earlier one would cost too much to ask here.
+    rule: "self.all(s, !has(s.fixFrom) || self.exists(other, s.fixFrom == other.name + '.best'))",
+    message: 'has a fixFrom that is not the name of a stage, and .best',
   },
 ];
 
