@@ -245,7 +245,7 @@ export const jobSchema = z.strictObject({
   apiVersion: z.literal('segfleet.dev/v1alpha1'),
   kind: z.literal('TrainingJob'),
   metadata: metadataSchema,
-  spec: jobSpecSchema.describe('The training.'),
+  spec: jobSpecSchema,
 });
 
 export type Job = z.infer<typeof jobSchema>;

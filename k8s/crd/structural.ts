@@ -79,18 +79,17 @@ const discriminator = 'name';
 
 /** @param path for the errors of those who change a schema */
 export function structural(schema: JsonSchema, path = ''): Structural {
-  const { description, default: fallback } = schema;
   const shape = shapeOf(schema, path);
-  const said = [description, ...rangeOf(shape)].filter(Boolean).join(' ');
-  return { ...(said && { description: said }), ...(fallback !== undefined && { default: completed(fallback, shape) }), ...shape };
+  const said = [schema.description, ...rangeOf(shape)].filter(Boolean).join(' ');
+  return given({ description: said || undefined, default: completed(schema.default, shape), ...shape });
 }
 
 /** With the defaults of the fields within, which rules would miss in a default. */
 function completed(value: unknown, { properties }: Structural): unknown {
   if (!properties || typeof value !== 'object' || value === null) return value;
   const inner = Object.entries(properties).flatMap(([name, field]) => {
-    const given = name in value ? (value as Record<string, unknown>)[name] : field.default;
-    return given === undefined ? [] : [[name, completed(given, field)]];
+    const one = name in value ? (value as Record<string, unknown>)[name] : field.default;
+    return one === undefined ? [] : [[name, completed(one, field)]];
   });
   return Object.fromEntries(inner);
 }
@@ -197,7 +196,7 @@ function joined(variants: readonly Variant[], ofAll: boolean, path: string): Str
   const bounds = ['minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum'] as const;
   const rest = (shape: Structural) => JSON.stringify({ ...shape, ...Object.fromEntries(bounds.map(bound => [bound, undefined])) });
   if (shapes.some(shape => rest(shape) !== rest(first))) throw new Error(`${path}: is another kind of field with another ${discriminator}`);
-  const shape = { ...first, ...edge(shapes, 'minimum', 'exclusiveMinimum', -1), ...edge(shapes, 'maximum', 'exclusiveMaximum', 1) };
+  const shape = given({ ...first, ...edge(shapes, 'minimum', 'exclusiveMinimum', -1), ...edge(shapes, 'maximum', 'exclusiveMaximum', 1) });
 
   const sameForAll = (of: (field: JsonSchema) => unknown) => grouped(variants.map(({ name, field }) => ({ name, said: of(field) })));
   const descriptions = sameForAll(({ description }) => description);
@@ -209,9 +208,11 @@ function joined(variants: readonly Variant[], ofAll: boolean, path: string): Str
     ...rangeOf(shape),
     !isDefault && defaultsInWords(defaults),
   ];
-  const [{ said: fallback }] = defaults;
-  return { description: said.filter(Boolean).join(' '), ...(isDefault && fallback !== undefined && { default: fallback }), ...shape };
+  return given({ description: said.filter(Boolean).join(' ') || undefined, default: isDefault ? defaults[0].said : undefined, ...shape });
 }
+
+const given = <T extends object>(object: T): T =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
 
 interface Group {
   readonly names: string[];
@@ -232,10 +233,10 @@ function grouped(said: readonly { name: string; said: unknown }[]): Group[] {
 const listOf = (names: readonly string[]) => names.join(', ');
 
 function defaultsInWords(defaults: readonly Group[]): string | undefined {
-  const given = defaults.filter(({ said }) => said !== undefined);
-  if (given.length === 0) return undefined;
+  const some = defaults.filter(({ said }) => said !== undefined);
+  if (some.length === 0) return undefined;
   const one = ({ said, names }: Group) => `${inWords(said)}${defaults.length > 1 ? ` (${listOf(names)})` : ''}`;
-  return `By default ${given.map(one).join(', ')}.`;
+  return `By default ${some.map(one).join(', ')}.`;
 }
 
 /** Lists of objects with names are said by these. */
@@ -255,7 +256,7 @@ function edge<B extends 'minimum' | 'maximum', X extends 'exclusiveMinimum' | 'e
   if (values.includes(undefined)) return { [bound]: undefined, [exclusive]: undefined } as Pick<Structural, B | X>;
   const outermost = direction * Math.max(...values.map(value => direction * value!));
   const isExclusive = shapes.filter(shape => shape[bound] === outermost).every(shape => shape[exclusive]);
-  return { [bound]: outermost, ...(isExclusive ? { [exclusive]: true } : { [exclusive]: undefined }) } as Pick<Structural, B | X>;
+  return { [bound]: outermost, [exclusive]: isExclusive || undefined } as Pick<Structural, B | X>;
 }
 
 /** The shorter of "is one of these" and "is none of those". */

@@ -82,7 +82,7 @@ const parameterRules: readonly Rule[] = [
 ];
 
 export function sweep() {
-  const spec = structuralOf(sweepSpecSchema);
+  const spec = structuralOf(sweepSpecSchema.describe('The search: what a sweep file says.'));
   place(spec, specRules);
   for (const parameters of [nodeAt(spec, 'parameters'), nodeAt(spec, 'stages[].parameters')]) {
     const parameter = parameters.additionalProperties!;
@@ -97,7 +97,7 @@ export function sweep() {
   const job: Structural = jobSpec();
   addRules(job, laneRules({ cel: 'self', path: '' }));
   const base = nodeAt(spec, 'base');
-  base.properties!.spec = { ...job, description: base.properties!.spec.description };
+  base.properties!.spec = job;
 
   const status = structuralOf(sweepStatusSchema);
   Object.assign(status.properties!.conditions, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });

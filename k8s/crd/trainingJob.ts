@@ -15,7 +15,7 @@ const cannotChange = `cannot be changed: of a job only ${[...mutableWorkers.map(
 
 /** What a job says below `spec`, with all that can be checked without knowing what it was before. */
 export function jobSpec(): Structural {
-  const spec = structuralOf(jobSpecSchema);
+  const spec = structuralOf(jobSpecSchema.describe('The training: what a job file says.'));
   place(spec, specRules);
   const byName = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] } as const;
   for (const list of ['pod.volumes', 'pod.env']) Object.assign(nodeAt(spec, list), byName);

@@ -138,7 +138,7 @@ const template = z
       })
       .optional()
       .describe('Of each trial.'),
-    spec: jobSpecSchema.describe('A job, as in a job file.'),
+    spec: jobSpecSchema,
   })
   .describe('The job that all trials are made of.');
 
