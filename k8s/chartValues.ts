@@ -34,14 +34,16 @@ export const chartValuesSchema = z.strictObject({
         .union([z.literal(''), z.string().regex(/^s3:\/\/[^/]+/)])
         .default('')
         .describe('s3://bucket/prefix, below which the checkpoints of jobs without checkpoint.url lie.'),
-      endpoint: z
-        .union([z.literal(''), z.string().regex(/^https?:\/\//)])
-        .default('')
-        .describe('Of an S3 server other than AWS.'),
-      region: z.string().default('').describe('Any, such as us-east-1, where the server has none.'),
+      ports: z
+        .array(z.int().min(1).max(65_535))
+        .max(16)
+        .default([])
+        .describe('At which S3 servers answer, besides 443: network policies let jobs reach them.'),
       secret: optionalName
         .default('')
-        .describe('A Secret in the namespace of each job with the files `credentials` and `config` of the AWS tools.'),
+        .describe(
+          'A Secret in the namespace of each job with the files `credentials` and `config` of the AWS tools (endpoint_url and region stand there).',
+        ),
     })
     .prefault({}),
   libraryClaim: optionalName
