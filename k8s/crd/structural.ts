@@ -282,28 +282,35 @@ function knows(key: string, variants: readonly Variant[], all: readonly string[]
 function narrower(key: string, variants: readonly Variant[], widest: Structural): Rule[] {
   return variants.flatMap(({ name, field }) => {
     const own = shapeOf(field, key);
-    const number = (value: number) => (own.type === 'number' && Number.isInteger(value) ? value.toFixed(1) : String(value));
-    const tests: [boolean, string, string][] = [
-      [
-        own.minimum !== widest.minimum || own.exclusiveMinimum !== widest.exclusiveMinimum,
-        own.exclusiveMinimum ? '>' : '>=',
-        own.minimum === undefined ? '' : number(own.minimum),
-      ],
-      [
-        own.maximum !== widest.maximum || own.exclusiveMaximum !== widest.exclusiveMaximum,
-        own.exclusiveMaximum ? '<' : '<=',
-        own.maximum === undefined ? '' : number(own.maximum),
-      ],
+    const ends = [
+      {
+        bound: own.minimum,
+        isExclusive: own.exclusiveMinimum,
+        widest: [widest.minimum, widest.exclusiveMinimum],
+        compare: '>',
+        words: ['at least', 'more than'],
+      },
+      {
+        bound: own.maximum,
+        isExclusive: own.exclusiveMaximum,
+        widest: [widest.maximum, widest.exclusiveMaximum],
+        compare: '<',
+        words: ['at most', 'less than'],
+      },
     ];
-    return tests
-      .filter(([differs, , limit]) => differs && limit !== '')
-      .map(([, compare, limit]) => ({
-        rule: `self.${discriminator} != '${name}' || !has(self.${key}) || self.${key} ${compare} ${limit}`,
-        message: `must be ${compare} ${limit} with ${name}`,
+    return ends
+      .filter(({ bound, isExclusive, widest }) => bound !== undefined && (bound !== widest[0] || isExclusive !== widest[1]))
+      .map(({ bound, isExclusive, compare, words }) => ({
+        rule: `self.${discriminator} != '${name}' || !has(self.${key}) || self.${key} ${compare}${isExclusive ? '' : '='} ${inCel(bound!, own.type)}`,
+        message: `must be ${words[isExclusive ? 1 : 0]} ${bound} with ${name}`,
         fieldPath: `.${key}`,
       }));
   });
 }
+
+/** CEL tells integers from numbers by their writing. */
+const inCel = (value: number, type: Structural['type']) =>
+  type === 'number' && Number.isInteger(value) ? value.toFixed(1) : String(value);
 
 /** What `kubectl explain` does not say by itself. */
 function rangeOf({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Structural): string[] {

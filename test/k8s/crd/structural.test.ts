@@ -111,8 +111,16 @@ describe('a structural schema', () => {
           fieldPath: '.size',
           reason: 'FieldValueForbidden',
         },
-        { rule: "self.name != 'square' || !has(self.size) || self.size >= 1.0", message: 'must be >= 1.0 with square', fieldPath: '.size' },
-        { rule: "self.name != 'square' || !has(self.size) || self.size <= 5.0", message: 'must be <= 5.0 with square', fieldPath: '.size' },
+        {
+          rule: "self.name != 'square' || !has(self.size) || self.size >= 1.0",
+          message: 'must be at least 1 with square',
+          fieldPath: '.size',
+        },
+        {
+          rule: "self.name != 'square' || !has(self.size) || self.size <= 5.0",
+          message: 'must be at most 5 with square',
+          fieldPath: '.size',
+        },
         {
           rule: "!has(self.to) || self.name == 'line'",
           message: 'is a field of line only',
