@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { labels } from '../../k8s/names.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
 import type { JobStatus } from '../../k8s/status.ts';
-import { isIdle, SimulatedCluster, trainingJob } from '../tools/simulatedCluster.ts';
+import { isIdle, SimulatedCluster } from '../tools/simulatedCluster.ts';
+import { trainingJob } from '../tools/trainingJobs.ts';
 
 const exitCodes = [0, 1, 6, 8, 11, 75, 130, 137, 139, 143];
 const disruptions = [undefined, 'EvictionByEvictionAPI', 'PreemptionByScheduler', 'DeletionByTaintManager'];
