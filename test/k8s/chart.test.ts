@@ -169,12 +169,12 @@ describe.skipIf(!hasHelm())('the chart', () => {
     expect([...new Set(all)]).toEqual(ports.map(({ name }: { name: string }) => name));
   });
 
-  test('allows the operator no wildcards, no look at Secrets, and no way into pods', () => {
+  test('allows the operator no wildcards, no list of Secrets, and no way into pods', () => {
     const rules = plain.flatMap(({ rules = [] }) => rules as Rule[]);
     expect(rules.length).toBeGreaterThan(10);
     expect(rules.filter(rule => Object.values(rule).flat().includes('*'))).toEqual([]);
     expect(rules.filter(({ resources }) => resources.includes('secrets'))).toEqual([
-      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+      { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create'] },
     ]);
     expect(rules.flatMap(({ resources }) => resources).filter(resource => /^pods\//.test(resource))).toEqual(['pods/log']);
   });
@@ -471,7 +471,7 @@ describe.skipIf(!hasHelm() || !hasKubernetes())('the chart on a cluster', () => 
     configmaps: 'create get list patch watch',
     'networkpolicies.networking.k8s.io': 'create get list patch watch',
     'poddisruptionbudgets.policy': 'create get list patch watch',
-    secrets: 'create',
+    secrets: 'create get',
     pods: 'get list watch',
     'pods/log': 'get',
     events: 'create get list patch',
