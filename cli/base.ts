@@ -2,6 +2,8 @@
  * What all commands share: `--json`, and errors that reach `main` as they are.
  */
 import { Args, Command, Flags } from '@oclif/core';
+import { errorCodes } from '../trainer/errors.ts';
+import { leaveLastWord } from './termination.ts';
 
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
@@ -44,7 +46,11 @@ export function stopSignal(): AbortSignal {
   // Loaded before it is needed: a signal waits for nothing.
   const ending = import('../trainer/endAtOnce.ts');
   const stop = (reason: 'preempted' | 'interrupted') => () => {
-    if (controller.signal.aborted) void ending.then(({ endAtOnce }) => endAtOnce(130));
+    if (controller.signal.aborted) {
+      const { exitCode } = errorCodes.interrupted;
+      leaveLastWord({ error: { code: 'interrupted', exitCode, message: 'ended at once by a second signal; the last checkpoint stands' } });
+      void ending.then(({ endAtOnce }) => endAtOnce(exitCode));
+    }
     controller.abort(reason);
   };
   process.on('SIGTERM', stop('preempted'));

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { type Config, run } from '@oclif/core';
 import { closest, distance } from 'fastest-levenshtein';
 import { commands } from './commands.ts';
-import { reportError } from './errors.ts';
+import { describeError, reportError } from './errors.ts';
+import { leaveLastWord } from './termination.ts';
 
 const built = import.meta.url.endsWith('.js');
 const root = dirname(fileURLToPath(new URL(built ? '../' : './', import.meta.url)));
@@ -38,6 +39,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  // What nobody catches ends the process as ever, with a last word.
+  process.on('uncaughtExceptionMonitor', error => leaveLastWord({ error: describeError(error) }));
   try {
     await run([...argv], { root, pjson: packageFile() } as Partial<Config> & { root: string });
   } catch (error) {

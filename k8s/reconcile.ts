@@ -123,7 +123,7 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const lack = waiting(fleet, observed, expected, now);
   const problem =
     rejection(observed) ??
-    obstacle(observed, fleet, conditionOf(before, 'Accepted')?.lastTransitionTime, now) ??
+    obstacle(observed, fleet, notReadySince(before), now) ??
     steadied(lack, observed.events, before) ??
     queued(fleet, queue);
   const standing = standingOf(fleet, before, { isSuspending: spec.suspend, wanted, problem });
@@ -268,6 +268,9 @@ function queued(fleet: Fleet, queue: string | undefined): Problem | undefined {
   const name = queueOf(fleet.workers.job);
   return { reason: 'Queued', message: `the workers wait for their turn in the queue ${name}: see kubectl get workloads` };
 }
+
+const notReadySince = (before: JobStatus) =>
+  isTrue(before, 'PodsReady') ? undefined : conditionOf(before, 'PodsReady')?.lastTransitionTime;
 
 const isPartial = ({ coordinator, workers }: Fleet, expected: { coordinator: number; workers: number }) =>
   coordinator.ready.length < expected.coordinator || workers.ready.length < expected.workers;

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { valuesFile, valuesSchema } from '../chartValues.ts';
+import { generatedChartFiles } from '../chartValues.ts';
 import type { Definition } from './definition.ts';
 import { sweep } from './sweep.ts';
 import { trainingJob } from './trainingJob.ts';
@@ -45,8 +45,7 @@ export function generatedFiles(): GeneratedFile[] {
       { file: `k8s/crd/${name}.yaml`, contents: heading + yaml(definition) },
       { file: `charts/segfleet/templates/crds/${name}.yaml`, contents: template(definition) },
     ]),
-    { file: 'charts/segfleet/values.yaml', contents: valuesFile() },
-    { file: 'charts/segfleet/values.schema.json', contents: `${JSON.stringify(valuesSchema(), null, 2)}\n` },
+    ...generatedChartFiles(),
   ];
 }
 

@@ -11,7 +11,7 @@ import type { Problem } from './waiting.ts';
 
 const patienceMs = 30_000;
 
-/** @param since when the job was accepted */
+/** @param since when its pods were first looked for */
 export function obstacle(
   { job, children }: Pick<Observed, 'job' | 'children'>,
   fleet: Fleet,

@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type LastWord, shortened } from '../../cli/termination.ts';
-import { segfleet } from '../tools/cli.ts';
+import { createRunKeys } from '../../coordinator/exchange/keys.ts';
+import { type CliOptions, segfleet } from '../tools/cli.ts';
+import { smallJob, writeJob } from '../tools/jobs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-termination-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,6 +27,42 @@ test.each([
   const left = JSON.parse(readFileSync(log, 'utf8'));
   expect(left).toEqual(JSON.parse(stdout));
   expect(left.error).toMatchObject({ exitCode, code: expect.any(String), message: expect.any(String) });
+});
+
+describe('of a process that ends otherwise', () => {
+  /** A worker that waits for a name that is not there. */
+  async function waiting(env: Record<string, string>, onLine?: CliOptions['onLine']) {
+    const name = `k${keys++}.json`;
+    await createRunKeys(join(folder, name), 'small');
+    const words = [
+      'worker',
+      writeJob(folder, smallJob('data')),
+      '--keys',
+      join(folder, name),
+      '--join',
+      'tcp://coordinator.segfleet.test:5555',
+    ];
+    const { code } = await segfleet(words, { env: { ...env, SEGFLEET_TERMINATION_LOG: log }, onLine });
+    return { code, ...JSON.parse(readFileSync(log, 'utf8')) };
+  }
+  let keys = 0;
+
+  test('by what nobody catches', async () => {
+    const late = encodeURIComponent(
+      'const write = process.stdout.write; process.stdout.write = (...all) => { setTimeout(() => { throw new Error("boom"); }); return write.apply(process.stdout, all); };',
+    );
+    expect(await waiting({ NODE_OPTIONS: `--import data:text/javascript,${late}` })).toEqual({
+      code: 1,
+      error: { code: 'bug', exitCode: 1, message: 'boom' },
+    });
+  });
+
+  test('by a signal, while it waits', async () => {
+    expect(await waiting({}, (_, child) => void child.kill('SIGTERM'))).toMatchObject({
+      code: 75,
+      error: { code: 'preempted', exitCode: 75 },
+    });
+  });
 });
 
 test('that it cannot be written changes nothing', async () => {

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import type { Progress } from '../../coordinator/progress.ts';
 import { labels } from '../../k8s/names.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
-import { isIdle, SimulatedCluster, settings, trainingJob } from '../tools/simulatedCluster.ts';
+import { isIdle, SimulatedCluster } from '../tools/simulatedCluster.ts';
+import { settings, trainingJob } from '../tools/trainingJobs.ts';
 
 const kindsOf = (objects: readonly { kind: string; metadata: { name: string } }[]) =>
   objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);

@@ -6,33 +6,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Progress } from '../../coordinator/progress.ts';
 import { annotations, type Component, childNames, labels } from '../../k8s/names.ts';
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from '../../k8s/objects.ts';
-import type { Context, EventDraft, Observed, Plan, Settings } from '../../k8s/plan.ts';
+import type { Context, EventDraft, Observed, Plan } from '../../k8s/plan.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
 import { fatalExitCodes } from '../../k8s/resources/podFailurePolicy.ts';
 import { type JobStatus, statusSchema } from '../../k8s/status.ts';
 import { timestamp } from '../../k8s/timestamp.ts';
+import { settings, trainingJob } from './trainingJobs.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object | undefined ? Mutable<T[K]> : T[K] };
-
-export const settings: Settings = {
-  image: 'segfleet:1',
-  store: 's3://runs/models',
-  storeSecret: 'store',
-  clients: [{ namespace: 'segfleet', labels: { 'app.kubernetes.io/name': 'segfleet-operator' } }],
-};
-
-/** As it comes from the API server. */
-export function trainingJob(spec: Record<string, unknown> = {}, metadata: Partial<TrainingJob['metadata']> = {}): TrainingJob {
-  return {
-    apiVersion: 'segfleet.dev/v1alpha1',
-    kind: 'TrainingJob',
-    metadata: {
-      ...{ name: 'nuclei', namespace: 'team', uid: '0d9f4b1c-0000-4000-8000-000000000000', generation: 1 },
-      ...{ creationTimestamp: '2026-11-26T10:00:00Z', ...metadata },
-    },
-    spec: { data: { path: 's3://data/nuclei' }, training: { batch: 8 }, ...spec } as TrainingJob['spec'],
-  };
-}
 
 const indexKey = 'batch.kubernetes.io/job-completion-index';
 const graceMs = 60_000;
@@ -49,7 +30,7 @@ export class SimulatedCluster {
   progress: Progress | undefined;
   rejected: Observed['rejected'];
   log: Observed['log'];
-  settings: Settings = settings;
+  settings = settings;
   /** Of the last reconcile. */
   plan: Plan | undefined;
   #count = 0;
