@@ -9,6 +9,10 @@ export const apiVersion = `${group}/${version}`;
 
 /** Of server-side apply, and of `managedBy` where a job names nobody else. */
 export const fieldManager = 'segfleet-operator';
+/** Of what a user sets from the command line. */
+export const userManager = 'segfleet';
+/** By its name alone; in which namespace it lies is up to whoever installs. */
+export const defaultLease = 'segfleet-operator';
 export const operatorName = `${group}/operator`;
 
 export const labels = {

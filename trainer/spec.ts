@@ -253,6 +253,8 @@ export type JobInput = z.input<typeof jobSchema>;
 
 export interface LoadedJob {
   readonly job: Job;
+  /** The same without defaults: what the file and the settings say. */
+  readonly given: JobInput;
   /** Where each value came from, by dotted path; what is not listed is a default. */
   readonly provenance: Readonly<Record<string, 'file' | 'flag'>>;
 }
@@ -301,7 +303,7 @@ export function parseJob(text: string, file: string, settings: readonly string[]
   for (const setting of settings) applySetting(value as Record<string, unknown>, setting, provenance);
 
   const parsed = jobSchema.safeParse(value);
-  if (parsed.success) return { job: parsed.data, provenance };
+  if (parsed.success) return { job: parsed.data, given: value as JobInput, provenance };
   const [issue] = parsed.error.issues;
   const path = issue.path.map(String);
   const where = () => {
