@@ -50,6 +50,10 @@ export interface Selection extends Where {
   readonly fieldSelector?: string;
 }
 
+export interface Cancel {
+  readonly signal?: AbortSignal;
+}
+
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: T;
@@ -110,19 +114,22 @@ export class Api {
   }
 
   /** @throws notFound */
-  get<T extends KubeObject>(kind: Kind, name: string, where: Where = {}): Promise<T> {
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'GET', pathOf(kind, where, name));
+  get<T extends KubeObject>(kind: Kind, name: string, { signal, ...where }: Where & Cancel = {}): Promise<T> {
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'GET', pathOf(kind, where, name), { signal });
   }
 
   /** All of them, page by page, and the version of the whole from which a watch goes on. */
-  async list<T extends KubeObject>(kind: Kind, selection: Selection = {}): Promise<{ items: T[]; resourceVersion: string }> {
-    const { labelSelector, fieldSelector } = selection;
+  async list<T extends KubeObject>(kind: Kind, selection: Selection & Cancel = {}): Promise<{ items: T[]; resourceVersion: string }> {
+    const { labelSelector, fieldSelector, signal } = selection;
     const items: T[] = [];
     let next: string | undefined;
     let resourceVersion = '';
     do {
       const query = { labelSelector, fieldSelector, limit: 500, continue: next };
-      const page = await this.#json<ListOf<T>>(`${kinds[kind].plural}${inNamespace(selection)}`, 'GET', pathOf(kind, selection), { query });
+      const page = await this.#json<ListOf<T>>(`${kinds[kind].plural}${inNamespace(selection)}`, 'GET', pathOf(kind, selection), {
+        query,
+        signal,
+      });
       // Items of a list do not say what they are.
       for (const item of page.items) items.push({ ...item, apiVersion: kinds[kind].apiVersion, kind });
       resourceVersion = page.metadata.resourceVersion;
@@ -132,9 +139,13 @@ export class Api {
   }
 
   /** @throws conflict: it is there already */
-  create<T extends KubeObject>(object: T): Promise<T> {
+  create<T extends KubeObject>(object: T, { signal }: Cancel = {}): Promise<T> {
     const { kind, name, where } = partsOf(object);
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), { body: object, query: { fieldManager } });
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), {
+      body: object,
+      query: { fieldManager },
+      signal,
+    });
   }
 
   /**
@@ -164,9 +175,13 @@ export class Api {
   }
 
   /** Replaces it if it is still of the version that the object says. @throws conflict */
-  replace<T extends KubeObject>(object: T): Promise<T> {
+  replace<T extends KubeObject>(object: T, { signal }: Cancel = {}): Promise<T> {
     const { kind, name, where } = partsOf(object);
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PUT', pathOf(kind, where, name), { body: object, query: { fieldManager } });
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PUT', pathOf(kind, where, name), {
+      body: object,
+      query: { fieldManager },
+      signal,
+    });
   }
 
   /** With what belongs to it, in the background. With a uid only that one. @throws notFound, conflict */

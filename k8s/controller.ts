@@ -1,0 +1,262 @@
+/**
+ * The shell around `reconcile`: whatever happens to a job, or to what was made for it, queues the key of the job; a key out of the queue is looked up,
+ * decided upon, and what was decided is carried out. All that it knows is in the caches, so it may end at any moment and begin anew elsewhere.
+ */
+import type { Api } from './api.ts';
+import { Caches, type CachesOptions } from './caches.ts';
+import type { BackOff, Clock } from './clock.ts';
+import { concernsUsers, Effects } from './effects.ts';
+import { EventRecorder } from './eventRecorder.ts';
+import { Evidence, evidenceAgainMs } from './evidence.ts';
+import { Expectations } from './expectations.ts';
+import { errorFields, type Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { childNames, operatorName } from './names.ts';
+import type { Pod, TrainingJob } from './objects.ts';
+import { controllerOf } from './owners.ts';
+import type { Context, Observed, Plan, Settings } from './plan.ts';
+import { ProgressPoller, type ProgressTarget } from './progress.ts';
+import { Queue } from './queue.ts';
+import { phases } from './status.ts';
+import { keyOf } from './watch.ts';
+
+export interface ControllerOptions {
+  readonly api: Api;
+  /** By default all. */
+  readonly namespaces?: readonly string[];
+  readonly settings: Settings;
+  reconcile(observed: Observed, context: Context): Plan;
+  /** Fresh keys for a run, as the text of a key file. */
+  makeKeys(run: string): string;
+  /** Of this process. */
+  readonly identity: string;
+  /** Before every effect. @throws conflict: this process may change nothing */
+  check(): void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly times?: ControllerTimes;
+}
+
+export interface ControllerTimes extends NonNullable<CachesOptions['watchTimes']> {
+  /** Of keys whose reconcile failed. */
+  readonly errorBackOff?: BackOff;
+  /** Every job is looked at so often even if nothing happens. @default 600_000 */
+  readonly lookAgainMs?: number;
+  readonly progressPort?: number;
+  readonly progressPollMs?: number;
+}
+
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #caches: Caches;
+  readonly #expectations = new Expectations();
+  readonly #evidence: Evidence;
+  readonly #recorder: EventRecorder;
+  readonly #effects: Effects;
+  readonly #progress: ProgressPoller;
+  /** While this process leads. */
+  #queue: Queue | undefined;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    const { api, namespaces, identity, check, clock, random, log, metrics, times } = options;
+    const add = (key: string) => this.#queue?.add(key);
+    this.#caches = new Caches({
+      api,
+      namespaces,
+      clock,
+      random,
+      watchTimes: definedOf({ silentMs: times?.silentMs, resyncMs: times?.resyncMs, backOff: times?.backOff }),
+      onChange: add,
+      onRestart: (kind, reason, error) => {
+        metrics.watchRestarts.inc({ kind, reason });
+        if (error !== undefined) log('warn', `the watch of ${kind} begins anew`, { kind, reason, ...errorFields(error) });
+      },
+    });
+    this.#evidence = new Evidence({ api, clock, onError: (doing, error) => log('warn', doing, errorFields(error)) });
+    this.#recorder = new EventRecorder({
+      api,
+      identity,
+      clock,
+      check,
+      onOutcome: error => {
+        metrics.events.inc({ outcome: error === undefined ? 'recorded' : 'lost' });
+        if (error !== undefined) log('warn', 'an event is lost', errorFields(error));
+      },
+    });
+    this.#effects = new Effects({
+      api,
+      clock,
+      check,
+      caches: this.#caches,
+      expectations: this.#expectations,
+      recorder: this.#recorder,
+      onStatusWrite: () => metrics.statusWrites.inc(),
+    });
+    this.#progress = new ProgressPoller({
+      ...definedOf({ port: times?.progressPort, pollMs: times?.progressPollMs }),
+      clock,
+      targets: () => this.#progressTargets(),
+      onChange: add,
+      onPoll: outcome => metrics.progressPolls.inc({ outcome }),
+    });
+  }
+
+  /** All that there is has been seen once. */
+  get isSynced(): boolean {
+    return this.#caches.isSynced;
+  }
+
+  synced(): Promise<void> {
+    return this.#caches.synced();
+  }
+
+  /** Keeps the caches until the signal aborts. Never throws. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#caches.run(signal);
+  }
+
+  /** Acts until the signal aborts, and then ends what it is at. Never throws. */
+  async lead(signal: AbortSignal): Promise<void> {
+    const { clock, random, times } = this.#options;
+    const queue = new Queue({
+      work: key => this.#work(key),
+      onError: (key, error, againInMs) => this.#failed(key, error, againInMs),
+      clock,
+      random,
+      ...definedOf({ backOff: times?.errorBackOff }),
+    });
+    this.#queue = queue;
+    for (const job of this.#caches.jobs()) queue.add(keyOf(job));
+    const asking = this.#progress.run(signal);
+    if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }));
+    await Promise.all([queue.stop(), asking]);
+    this.#queue = undefined;
+  }
+
+  /** Brings up to date what is read off rather than counted. */
+  measure(): void {
+    const { metrics } = this.#options;
+    metrics.queueDepth.set(this.#queue?.depth ?? 0);
+    metrics.queueWorking.set(this.#queue?.working ?? 0);
+    const byPhase = new Map<string, number>(phases.map(phase => [phase, 0]));
+    for (const { status } of this.#caches.jobs()) {
+      const phase = status?.phase ?? 'Pending';
+      byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
+    }
+    for (const [phase, count] of byPhase) metrics.jobs.set({ phase }, count);
+    const heard = new Map<string, number>();
+    for (const { kind, lastEvent } of this.#caches.watches) {
+      heard.set(kind, Math.min(heard.get(kind) ?? Number.POSITIVE_INFINITY, (lastEvent?.getTime() ?? 0) / 1000));
+    }
+    for (const [kind, seconds] of heard) metrics.watchLastEvent.set({ kind }, seconds);
+  }
+
+  async #work(key: string): Promise<number | undefined> {
+    const { clock, random, metrics, times } = this.#options;
+    const job = this.#caches.job(key);
+    if (!job || job.metadata.deletionTimestamp || isOthers(job)) return this.#forget(key);
+    const waitMs = this.#expectations.waitMs(key, clock.now());
+    if (waitMs > 0) return waitMs;
+    const end = metrics.reconcileSeconds.startTimer();
+    try {
+      const { plan, againMs } = await this.#decide(key, job);
+      const statusMs = await this.#effects.carryOut(job, plan);
+      const lookAgainMs = (times?.lookAgainMs ?? 600_000) * (0.75 + random() / 4);
+      return Math.min(...[plan.requeueAfterMs, againMs, statusMs, lookAgainMs].filter(ms => ms !== undefined));
+    } catch (error) {
+      if (concernsUsers(error) && this.#mayAct()) {
+        await this.#recorder.record(job, { type: 'Warning', reason: 'ReconcileFailed', message: error.message });
+      }
+      throw error;
+    } finally {
+      end();
+    }
+  }
+
+  /** Asks for what the plan lacks, and decides again with it. */
+  async #decide(key: string, job: TrainingJob): Promise<{ plan: Plan; againMs?: number }> {
+    const { reconcile, clock, settings, makeKeys } = this.#options;
+    const context: Context = { now: clock.date(), settings, makeKeys };
+    const found = this.#caches.observe(job);
+    const pod = coordinatorPodOf(job, found.pods);
+    let observed: Observed = { job, ...found, progress: pod && this.#progress.of(key, pod.metadata.uid!), events: [] };
+    let plan = reconcile(observed, context);
+    if (!plan.needsEvents && plan.needsLog === undefined) return { plan };
+    const namespace = job.metadata.namespace!;
+    if (plan.needsEvents) {
+      const about = [...observed.children, ...observed.pods].map(({ metadata }) => metadata.uid!);
+      const events = await this.#evidence.warnings(key, namespace, new Set(about));
+      if (events.length > 0) {
+        observed = { ...observed, events };
+        plan = reconcile(observed, context);
+      }
+    }
+    if (plan.needsLog !== undefined) {
+      const log = await this.#evidence.log(key, namespace, plan.needsLog);
+      if (log) plan = reconcile({ ...observed, log }, context);
+    }
+    return { plan, againMs: plan.needsEvents || plan.needsLog !== undefined ? evidenceAgainMs : undefined };
+  }
+
+  #failed(key: string, error: unknown, againInMs: number): void {
+    // One that has ceased to lead has nothing to tell: the next leader does it.
+    if (!this.#mayAct()) return;
+    const { log, metrics } = this.#options;
+    const fields = errorFields(error);
+    metrics.reconcileErrors.inc({ code: String(fields.code) });
+    log(fields.code === 'bug' ? 'error' : 'warn', 'a job could not be reconciled', {
+      job: key,
+      againInMs: Math.round(againInMs),
+      ...fields,
+    });
+  }
+
+  #mayAct(): boolean {
+    try {
+      this.#options.check();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #forget(key: string): undefined {
+    this.#expectations.forget(key);
+    this.#evidence.forget(key);
+    this.#effects.forget(key);
+  }
+
+  #progressTargets(): ProgressTarget[] {
+    const targets: ProgressTarget[] = [];
+    for (const job of this.#caches.jobs()) {
+      const { phase } = job.status ?? {};
+      if (phase === 'Succeeded' || phase === 'Failed' || isOthers(job)) continue;
+      const pod = coordinatorPodOf(job, this.#caches.observe(job).pods);
+      const address = pod?.status?.podIP;
+      if (pod && address) targets.push({ key: keyOf(job), pod: pod.metadata.uid!, address });
+    }
+    return targets;
+  }
+}
+
+/** Another controller looks after it. */
+const isOthers = ({ spec }: TrainingJob): boolean => spec.managedBy !== undefined && spec.managedBy !== operatorName;
+
+/** The one that runs; while one is going and another is coming, the newer. */
+function coordinatorPodOf({ metadata: { name } }: TrainingJob, pods: readonly Pod[]): Pod | undefined {
+  const { coordinator } = childNames(name);
+  return pods
+    .filter(pod => controllerOf(pod)?.name === coordinator && pod.status?.phase === 'Running' && !pod.metadata.deletionTimestamp)
+    .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
+    .at(-1);
+}
+
+/** What is not given leaves the default. */
+function definedOf<T extends object>(given: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

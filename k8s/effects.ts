@@ -1,0 +1,160 @@
+/**
+ * Carries out what a reconcile has decided: create, apply, remove, one write of the status, and events at last. Each request is fenced: whether this
+ * process still leads is asked before it, and the server is told which version or which object is meant, so that what was decided on an old view of the
+ * cluster is refused. The first failure ends it; what is left is decided anew the next time.
+ */
+import { SegfleetError } from '../trainer/errors.ts';
+import type { Api, Kind } from './api.ts';
+import { ApiError, isStatus } from './apiError.ts';
+import type { Caches } from './caches.ts';
+import type { Clock } from './clock.ts';
+import type { EventRecorder } from './eventRecorder.ts';
+import type { Expectations } from './expectations.ts';
+import { mergePatch } from './mergePatch.ts';
+import type { AnyObject, KubeObject, ObjectRef, TrainingJob } from './objects.ts';
+import { belongsTo, controllerOf } from './owners.ts';
+import type { Plan } from './plan.ts';
+import type { JobStatus } from './status.ts';
+import { keyOf } from './watch.ts';
+
+export interface EffectsOptions {
+  readonly api: Pick<Api, 'create' | 'apply' | 'delete' | 'get' | 'patch'>;
+  readonly caches: Pick<Caches, 'find'>;
+  readonly expectations: Expectations;
+  readonly recorder: Pick<EventRecorder, 'record'>;
+  readonly clock: Clock;
+  /** @throws where this process may change nothing */
+  check(): void;
+  onStatusWrite?(): void;
+}
+
+/** What moves all the time: it is written at most so often. All else is written at once. */
+const moving: ReadonlySet<string> = new Set<keyof JobStatus>([
+  'workers',
+  'epoch',
+  'step',
+  'progress',
+  'loss',
+  'metric',
+  'eta',
+  'checkpointStep',
+  'checkpointTime',
+]);
+const movingMs = 5000;
+
+export class Effects {
+  readonly #options: EffectsOptions;
+  readonly #statusWrittenAt = new Map<string, number>();
+
+  constructor(options: EffectsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns after how long the status, which moves too fast, is due */
+  async carryOut(job: TrainingJob, plan: Plan): Promise<number | undefined> {
+    for (const object of plan.create) await this.#create(job, object);
+    for (const object of plan.apply) await this.#apply(job, object);
+    for (const ref of plan.remove) {
+      await this.#remove(job, ref);
+      if (ref.kind === job.kind) return undefined;
+    }
+    const dueMs = await this.#writeStatus(job, plan.status);
+    // They tell of what the status tells: if that is not written yet, they are decided again with it.
+    if (dueMs !== undefined) return dueMs;
+    for (const event of plan.events) await this.#options.recorder.record(job, event);
+    return undefined;
+  }
+
+  forget(key: string): void {
+    this.#statusWrittenAt.delete(key);
+  }
+
+  async #create(job: TrainingJob, object: AnyObject): Promise<void> {
+    const { api, check } = this.#options;
+    check();
+    try {
+      await api.create(object);
+    } catch (error) {
+      if (!(isStatus(error, 409) && error.reason === 'AlreadyExists')) throw error;
+      const { name, namespace } = object.metadata;
+      const found = await api.get<KubeObject>(object.kind as Kind, name, { namespace });
+      // Nobody's is as good as ours: whoever made it knew for whom.
+      if (controllerOf(found)) mustBelong(found, job);
+    }
+  }
+
+  async #apply(job: TrainingJob, object: AnyObject): Promise<void> {
+    const { api, check } = this.#options;
+    const known = this.#known(object);
+    if (known) mustBelong(known, job);
+    const before = known?.metadata.resourceVersion;
+    const fenced = known ? { ...object, metadata: { ...object.metadata, resourceVersion: before } } : object;
+    check();
+    // Of ours, seen in this very version, all that we say holds. What is not there yet may be another's, and then is not overwritten.
+    const { metadata } = await api.apply<KubeObject>(fenced, { force: known !== undefined });
+    if (metadata.resourceVersion !== before) this.#expect(job, object, before);
+  }
+
+  async #remove(job: TrainingJob, ref: ObjectRef): Promise<void> {
+    const { api, check } = this.#options;
+    const known = this.#known(ref);
+    const uid = ref.metadata.uid ?? known?.metadata.uid;
+    if (!uid) return;
+    check();
+    try {
+      await api.delete({ ...ref, metadata: { ...ref.metadata, uid } });
+    } catch (error) {
+      // It is gone, or another one is there by now.
+      if (isStatus(error, 404) || (isStatus(error, 409) && !ref.metadata.resourceVersion)) return;
+      throw error;
+    }
+    if (known && ref.kind !== job.kind) this.#expect(job, ref, known.metadata.resourceVersion);
+  }
+
+  async #writeStatus(job: TrainingJob, status: JobStatus): Promise<number | undefined> {
+    const { api, check, clock, onStatusWrite } = this.#options;
+    const patch = mergePatch(job.status ?? {}, status);
+    if (!patch) return undefined;
+    const key = keyOf(job);
+    const writtenAt = this.#statusWrittenAt.get(key);
+    const dueMs = (writtenAt ?? Number.NEGATIVE_INFINITY) + movingMs - clock.now();
+    if (dueMs > 0 && Object.keys(patch).every(field => moving.has(field))) return dueMs;
+    const { resourceVersion } = job.metadata;
+    check();
+    let written: KubeObject;
+    try {
+      written = await api.patch(job, { metadata: { resourceVersion }, status: patch }, 'status');
+    } catch (error) {
+      // It was deleted meanwhile.
+      if (isStatus(error, 404) && error.reason === 'NotFound') return undefined;
+      throw error;
+    }
+    this.#statusWrittenAt.set(key, clock.now());
+    if (written.metadata.resourceVersion !== resourceVersion) this.#expect(job, job, resourceVersion);
+    onStatusWrite?.();
+    return undefined;
+  }
+
+  #known(ref: ObjectRef): KubeObject | undefined {
+    return this.#options.caches.find(ref.kind, keyOf(ref));
+  }
+
+  #expect(job: TrainingJob, ref: ObjectRef, before: string | undefined): void {
+    const shown = () => this.#known(ref)?.metadata.resourceVersion;
+    this.#options.expectations.add(keyOf(job), before, shown, this.#options.clock.now());
+  }
+}
+
+function mustBelong(object: KubeObject, job: TrainingJob): void {
+  if (belongsTo(object, job)) return;
+  const { name, namespace } = object.metadata;
+  throw new SegfleetError(
+    'conflict',
+    `${object.kind} ${name} in namespace ${namespace} belongs to another object than this job, perhaps to an earlier one of its name; ` +
+      'if it does not go away by itself, delete it',
+  );
+}
+
+/** Whether it is a user, or whoever runs the cluster, who can help, so that it should be said about the job. */
+export const concernsUsers = (error: unknown): error is SegfleetError =>
+  error instanceof ApiError ? [400, 403, 413, 422].includes(error.status) : error instanceof SegfleetError && error.code !== 'bug';
