@@ -50,9 +50,12 @@ export interface BatchJob extends KubeObject {
     readonly parallelism?: number;
     readonly completions?: number;
     readonly suspend?: boolean;
+    readonly activeDeadlineSeconds?: number;
     readonly template: { readonly spec: { readonly containers: readonly { readonly image: string }[] } };
   };
   readonly status?: {
+    readonly startTime?: string;
+    readonly completionTime?: string;
     readonly active?: number;
     readonly ready?: number;
     readonly failed?: number;

@@ -39,6 +39,12 @@ const firstFailure = z.strictObject({
 });
 export type FirstFailure = z.infer<typeof firstFailure>;
 
+const seen = z.strictObject({
+  pods: z.array(z.string().max(64)).max(64).describe('Their uids.'),
+  until: time.optional().describe('Those that ended up to then are not in the list any more.'),
+});
+export type Seen = z.infer<typeof seen>;
+
 export const statusSchema = z.strictObject({
   observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
   phase: z.enum(phases).optional(),
@@ -69,5 +75,6 @@ export const statusSchema = z.strictObject({
     .optional()
     .describe('Pods replaced so far, by cause.'),
   firstFailure: firstFailure.optional().describe('The first pod that failed.'),
+  seen: seen.optional().describe('For the operator: pods that have ended and are not to be counted again.'),
 });
 export type JobStatus = z.infer<typeof statusSchema>;
