@@ -4,13 +4,13 @@
  */
 import type { Api, Kind } from './api.ts';
 import type { Clock } from './clock.ts';
-import { childNames, managedSelector } from './names.ts';
+import { type ChildNames, childNames, managedSelector } from './names.ts';
 import type { BatchJob, KubeObject, Pod, TrainingJob } from './objects.ts';
-import { batchJobKeyOf, belongsTo, jobKeyOf } from './owners.ts';
+import { batchJobKeyOf, belongsTo } from './owners.ts';
 import type { Observed } from './plan.ts';
 import { type Change, keyOf, type RestartReason, Watch, type WatchOptions } from './watch.ts';
 
-/** What may belong to a TrainingJob by an owner reference. */
+/** What is made for a TrainingJob, Secrets and pods aside. */
 const childKinds = ['Job', 'Service', 'ConfigMap', 'NetworkPolicy', 'PodDisruptionBudget'] as const;
 
 export interface CachesOptions {
@@ -29,8 +29,8 @@ export class Caches {
   readonly #jobs: readonly Watch<TrainingJob>[];
   readonly #pods: readonly Watch<Pod>[];
   readonly #children: ReadonlyMap<Kind, readonly Watch<KubeObject>[]>;
-  /** The TrainingJobs by the keys of the batch Jobs that are made for them. */
-  readonly #byBatchJob = new Map<string, string>();
+  /** The keys of TrainingJobs, by kind and key of what may be made for them. */
+  readonly #byChild = new Map<string, string>();
 
   constructor(options: CachesOptions) {
     const { namespaces, onChange, onRestart, watchTimes, ...common } = options;
@@ -47,7 +47,10 @@ export class Caches {
         });
       });
     const selection = { labelSelector: managedSelector };
-    const tell = (key: string | undefined) => key !== undefined && onChange(key);
+    const tell = (kind: Kind, key: string | undefined) => {
+      const job = this.#byChild.get(`${kind} ${key}`);
+      if (job !== undefined) onChange(job);
+    };
     this.#jobs = watches<TrainingJob>('TrainingJob', {
       onChange: change => {
         this.#index(change);
@@ -57,10 +60,11 @@ export class Caches {
     this.#pods = watches<Pod>('Pod', {
       selection,
       groupOf: batchJobKeyOf,
-      onChange: ({ object }) => tell(this.#byBatchJob.get(batchJobKeyOf(object) ?? '')),
+      onChange: ({ object }) => tell('Job', batchJobKeyOf(object)),
     });
-    const child = { selection, groupOf: jobKeyOf, onChange: ({ object }: Change<KubeObject>) => tell(jobKeyOf(object)) };
-    this.#children = new Map(childKinds.map(kind => [kind, watches<KubeObject>(kind, child)]));
+    this.#children = new Map(
+      childKinds.map(kind => [kind, watches<KubeObject>(kind, { selection, onChange: ({ object }) => tell(kind, keyOf(object)) })]),
+    );
   }
 
   get watches(): readonly Watch<KubeObject>[] {
@@ -97,36 +101,46 @@ export class Caches {
     return find(this.#children.get(kind as Kind) ?? [], key);
   }
 
-  /** What there is of a job, and only of this one: an earlier job of the same name may not be gone yet. */
+  /** What there is under the names that belong to a job, whosever it is: an earlier job of the same name may not be gone yet. */
   observe(job: TrainingJob): Pick<Observed, 'children' | 'coordinator' | 'workers' | 'pods'> {
-    const own = (watches: readonly Watch<KubeObject>[]) =>
-      watches.flatMap(watch => watch.group(keyOf(job))).filter(object => belongsTo(object, job));
-    const children = [...this.#children.values()].flatMap(own);
-    const names = childNames(job.metadata.name);
-    const batchJob = (name: string) =>
-      children.find(({ kind, metadata }) => kind === 'Job' && metadata.name === name) as BatchJob | undefined;
-    const [coordinator, workers] = [batchJob(names.coordinator), batchJob(names.workers)];
-    const pods = [...this.#podsOf(job, names.coordinator, coordinator), ...this.#podsOf(job, names.workers, workers)];
+    const { namespace, name } = job.metadata;
+    const names = childNames(name);
+    const found = (kind: Kind, child: string) => this.find(kind, `${namespace}/${child}`);
+    const [coordinator, workers] = [names.coordinator, names.workers].map(child => found('Job', child) as BatchJob | undefined);
+    const children = namedChildren(names).flatMap(([kind, child]) => found(kind, child) ?? []);
+    const pods = [names.coordinator, names.workers].flatMap(child => this.#podsOf(job, `${namespace}/${child}`));
     return { children, coordinator, workers, pods };
   }
 
-  #podsOf(job: TrainingJob, name: string, batchJob: BatchJob | undefined): Pod[] {
-    const pods = this.#pods.flatMap(watch => watch.group(`${job.metadata.namespace}/${name}`));
-    if (batchJob) return pods.filter(pod => belongsTo(pod, batchJob));
-    // Their Job is gone already, and they are going; they are of this job if they are not older than it.
+  /** Those of this job: of a Job that belongs to it, or of one that is gone already. */
+  #podsOf(job: TrainingJob, batchJobKey: string): Pod[] {
+    const batchJob = this.find('Job', batchJobKey);
+    // Pods of an earlier job of the same name are older than this one.
     const since = job.metadata.creationTimestamp ?? '';
-    return pods.filter(({ metadata }) => (metadata.creationTimestamp ?? '') >= since);
+    const isOwn = (pod: Pod) =>
+      batchJob && belongsTo(pod, batchJob) ? belongsTo(batchJob, job) : (pod.metadata.creationTimestamp ?? '') >= since;
+    return this.#pods.flatMap(watch => watch.group(batchJobKey)).filter(isOwn);
   }
 
   #index({ type, object }: Change<TrainingJob>): void {
-    const { coordinator, workers } = childNames(object.metadata.name);
-    for (const name of [coordinator, workers]) {
-      const key = `${object.metadata.namespace}/${name}`;
-      if (type === 'removed') this.#byBatchJob.delete(key);
-      else this.#byBatchJob.set(key, keyOf(object));
+    const { namespace, name } = object.metadata;
+    const names = childNames(name);
+    const all = [['Job', names.coordinator] as const, ['Job', names.workers] as const, ...namedChildren(names)];
+    for (const [kind, child] of all) {
+      const key = `${kind} ${namespace}/${child}`;
+      if (type === 'removed') this.#byChild.delete(key);
+      else this.#byChild.set(key, keyOf(object));
     }
   }
 }
+
+const namedChildren = (names: ChildNames) =>
+  [
+    ['Service', names.service],
+    ['ConfigMap', names.job],
+    ['NetworkPolicy', names.network],
+    ['PodDisruptionBudget', names.disruptionBudget],
+  ] as const;
 
 function find<T extends KubeObject>(watches: readonly Watch<T>[], key: string): T | undefined {
   for (const watch of watches) {

@@ -5,14 +5,15 @@
 import type { Api } from './api.ts';
 import { Caches, type CachesOptions } from './caches.ts';
 import type { BackOff, Clock } from './clock.ts';
-import { concernsUsers, Effects } from './effects.ts';
+import { concernsUsers, Effects, Rejection } from './effects.ts';
 import { EventRecorder } from './eventRecorder.ts';
 import { Evidence, evidenceAgainMs } from './evidence.ts';
 import { Expectations } from './expectations.ts';
+import { KeySecrets } from './keySecrets.ts';
 import { errorFields, type Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { childNames, operatorName } from './names.ts';
-import type { Pod, TrainingJob } from './objects.ts';
+import type { KubeObject, Pod, TrainingJob } from './objects.ts';
 import { controllerOf } from './owners.ts';
 import type { Context, Observed, Plan, Settings } from './plan.ts';
 import { ProgressPoller, type ProgressTarget } from './progress.ts';
@@ -30,7 +31,7 @@ export interface ControllerOptions {
   makeKeys(run: string): string;
   /** Of this process. */
   readonly identity: string;
-  /** Before every effect. @throws conflict: this process may change nothing */
+  /** Before every effect. @throws NotLeading */
   check(): void;
   readonly clock: Clock;
   readonly random: () => number;
@@ -52,6 +53,8 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #caches: Caches;
   readonly #expectations = new Expectations();
+  readonly #secrets: KeySecrets;
+  readonly #rejected = new Map<string, Rejected>();
   readonly #evidence: Evidence;
   readonly #recorder: EventRecorder;
   readonly #effects: Effects;
@@ -75,6 +78,7 @@ export class Controller {
         if (error !== undefined) log('warn', `the watch of ${kind} begins anew`, { kind, reason, ...errorFields(error) });
       },
     });
+    this.#secrets = new KeySecrets(api, clock);
     this.#evidence = new Evidence({ api, clock, onError: (doing, error) => log('warn', doing, errorFields(error)) });
     this.#recorder = new EventRecorder({
       api,
@@ -91,6 +95,7 @@ export class Controller {
       clock,
       check,
       caches: this.#caches,
+      secrets: this.#secrets,
       expectations: this.#expectations,
       recorder: this.#recorder,
       onStatusWrite: () => metrics.statusWrites.inc(),
@@ -162,32 +167,52 @@ export class Controller {
     if (waitMs > 0) return waitMs;
     const end = metrics.reconcileSeconds.startTimer();
     try {
-      const { plan, againMs } = await this.#decide(key, job);
-      const statusMs = await this.#effects.carryOut(job, plan);
-      const lookAgainMs = (times?.lookAgainMs ?? 600_000) * (0.75 + random() / 4);
-      return Math.min(...[plan.requeueAfterMs, againMs, statusMs, lookAgainMs].filter(ms => ms !== undefined));
-    } catch (error) {
-      if (concernsUsers(error) && this.#mayAct()) {
-        await this.#recorder.record(job, { type: 'Warning', reason: 'ReconcileFailed', message: error.message });
-      }
-      throw error;
+      const againMs = await this.#reconcile(key, job);
+      return Math.min(againMs ?? Number.POSITIVE_INFINITY, (times?.lookAgainMs ?? 600_000) * (0.75 + random() / 4));
     } finally {
       end();
     }
+  }
+
+  /** @returns after how long to reconcile again, if that is known */
+  async #reconcile(key: string, job: TrainingJob): Promise<number | undefined> {
+    const { plan, againMs } = await this.#decide(key, job);
+    try {
+      const soonMs = await this.#effects.carryOut(job, plan);
+      if (this.#accepted(key, job, plan)) return 0;
+      const all = [plan.requeueAfterMs, againMs, soonMs].filter(ms => ms !== undefined);
+      return all.length > 0 ? Math.min(...all) : undefined;
+    } catch (error) {
+      if (error instanceof Rejection) {
+        const { kind, child, message } = error;
+        this.#rejected.set(key, { kind, name: child, message, generation: job.metadata.generation });
+        await this.#effects.report(job, (await this.#decide(key, job)).plan);
+        throw error.cause;
+      }
+      if (concernsUsers(error)) await this.#recorder.record(job, { type: 'Warning', reason: 'ReconcileFailed', message: error.message });
+      throw error;
+    }
+  }
+
+  /** Whether what the API server once refused is not to be said any more. */
+  #accepted(key: string, { metadata: { generation } }: TrainingJob, { create, apply }: Plan): boolean {
+    const rejected = this.#rejected.get(key);
+    const isIt = ({ kind, metadata }: KubeObject) => kind === rejected?.kind && metadata.name === rejected.name;
+    if (!rejected || (rejected.generation === generation && ![...create, ...apply].some(isIt))) return false;
+    return this.#rejected.delete(key);
   }
 
   /** Asks for what the plan lacks, and decides again with it. */
   async #decide(key: string, job: TrainingJob): Promise<{ plan: Plan; againMs?: number }> {
     const { reconcile, clock, settings, makeKeys } = this.#options;
     const context: Context = { now: clock.date(), settings, makeKeys };
-    const found = this.#caches.observe(job);
-    const pod = coordinatorPodOf(job, found.pods);
-    let observed: Observed = { job, ...found, progress: pod && this.#progress.of(key, pod.metadata.uid!), events: [] };
+    let observed = await this.#observe(key, job);
     let plan = reconcile(observed, context);
     if (!plan.needsEvents && plan.needsLog === undefined) return { plan };
     const namespace = job.metadata.namespace!;
     if (plan.needsEvents) {
-      const about = [...observed.children, ...observed.pods].map(({ metadata }) => metadata.uid!);
+      this.#secrets.doubt(key);
+      const about = [observed.coordinator, observed.workers, ...observed.pods].flatMap(object => object?.metadata.uid ?? []);
       const events = await this.#evidence.warnings(key, namespace, new Set(about));
       if (events.length > 0) {
         observed = { ...observed, events };
@@ -199,6 +224,21 @@ export class Controller {
       if (log) plan = reconcile({ ...observed, log }, context);
     }
     return { plan, againMs: plan.needsEvents || plan.needsLog !== undefined ? evidenceAgainMs : undefined };
+  }
+
+  async #observe(key: string, job: TrainingJob): Promise<Observed> {
+    const found = this.#caches.observe(job);
+    // One that has ended needs no keys.
+    const secret = hasEnded(job) ? undefined : await this.#secrets.of(job);
+    const pod = coordinatorPodOf(job, found.pods);
+    return {
+      job,
+      ...found,
+      children: [...found.children, ...(secret ? [secret] : [])],
+      progress: pod && this.#progress.of(key, pod.metadata.uid!),
+      rejected: this.#rejected.get(key),
+      events: [],
+    };
   }
 
   #failed(key: string, error: unknown, againInMs: number): void {
@@ -227,13 +267,14 @@ export class Controller {
     this.#expectations.forget(key);
     this.#evidence.forget(key);
     this.#effects.forget(key);
+    this.#secrets.forget(key);
+    this.#rejected.delete(key);
   }
 
   #progressTargets(): ProgressTarget[] {
     const targets: ProgressTarget[] = [];
     for (const job of this.#caches.jobs()) {
-      const { phase } = job.status ?? {};
-      if (phase === 'Succeeded' || phase === 'Failed' || isOthers(job)) continue;
+      if (hasEnded(job) || isOthers(job)) continue;
       const pod = coordinatorPodOf(job, this.#caches.observe(job).pods);
       const address = pod?.status?.podIP;
       if (pod && address) targets.push({ key: keyOf(job), pod: pod.metadata.uid!, address });
@@ -241,6 +282,10 @@ export class Controller {
     return targets;
   }
 }
+
+type Rejected = NonNullable<Observed['rejected']> & { readonly generation: number | undefined };
+
+const hasEnded = ({ status }: TrainingJob): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
 /** Another controller looks after it. */
 const isOthers = ({ spec }: TrainingJob): boolean => spec.managedBy !== undefined && spec.managedBy !== operatorName;

@@ -10,6 +10,8 @@ import type { Caches } from './caches.ts';
 import type { Clock } from './clock.ts';
 import type { EventRecorder } from './eventRecorder.ts';
 import type { Expectations } from './expectations.ts';
+import type { KeySecrets } from './keySecrets.ts';
+import { NotLeading } from './lease.ts';
 import { mergePatch } from './mergePatch.ts';
 import type { AnyObject, KubeObject, ObjectRef, TrainingJob } from './objects.ts';
 import { belongsTo, controllerOf } from './owners.ts';
@@ -20,6 +22,7 @@ import { keyOf } from './watch.ts';
 export interface EffectsOptions {
   readonly api: Pick<Api, 'create' | 'apply' | 'delete' | 'get' | 'patch'>;
   readonly caches: Pick<Caches, 'find'>;
+  readonly secrets: Pick<KeySecrets, 'note'>;
   readonly expectations: Expectations;
   readonly recorder: Pick<EventRecorder, 'record'>;
   readonly clock: Clock;
@@ -28,19 +31,20 @@ export interface EffectsOptions {
   onStatusWrite?(): void;
 }
 
-/** What moves all the time: it is written at most so often. All else is written at once. */
-const moving: ReadonlySet<string> = new Set<keyof JobStatus>([
-  'workers',
-  'epoch',
-  'step',
-  'progress',
-  'loss',
-  'metric',
-  'eta',
-  'checkpointStep',
-  'checkpointTime',
-]);
-const movingMs = 5000;
+/** A status that is not urgent is written at most so often. */
+const statusMs = 5000;
+
+/** A child that the API server does not want as it is: a user, or whoever runs the cluster, has to know. */
+export class Rejection extends Error {
+  readonly kind: string;
+  readonly child: string;
+
+  constructor({ kind, metadata }: ObjectRef, cause: SegfleetError) {
+    super(cause.message, { cause });
+    this.kind = kind;
+    this.child = metadata.name;
+  }
+}
 
 export class Effects {
   readonly #options: EffectsOptions;
@@ -50,18 +54,28 @@ export class Effects {
     this.#options = options;
   }
 
-  /** @returns after how long the status, which moves too fast, is due */
+  /**
+   * @returns after how long to decide again, if that is known
+   * @throws Rejection
+   */
   async carryOut(job: TrainingJob, plan: Plan): Promise<number | undefined> {
-    for (const object of plan.create) await this.#create(job, object);
-    for (const object of plan.apply) await this.#apply(job, object);
+    for (const object of plan.create) await rejecting(object, () => this.#create(job, object));
+    for (const object of plan.apply) await rejecting(object, () => this.#apply(job, object));
     for (const ref of plan.remove) {
       await this.#remove(job, ref);
       if (ref.kind === job.kind) return undefined;
     }
-    const dueMs = await this.#writeStatus(job, plan.status);
+    const dueMs = await this.report(job, plan);
+    // No watch tells of what was created.
+    return plan.create.length > 0 ? 0 : dueMs;
+  }
+
+  /** Status and events alone. @returns after how long the status, which changes too fast, is due */
+  async report(job: TrainingJob, { status, urgent, events }: Plan): Promise<number | undefined> {
+    const dueMs = await this.#writeStatus(job, status, urgent ?? false);
     // They tell of what the status tells: if that is not written yet, they are decided again with it.
     if (dueMs !== undefined) return dueMs;
-    for (const event of plan.events) await this.#options.recorder.record(job, event);
+    for (const event of events) await this.#options.recorder.record(job, event);
     return undefined;
   }
 
@@ -70,17 +84,19 @@ export class Effects {
   }
 
   async #create(job: TrainingJob, object: AnyObject): Promise<void> {
-    const { api, check } = this.#options;
+    const { api, secrets, check } = this.#options;
     check();
+    let found: KubeObject;
     try {
-      await api.create(object);
+      found = await api.create<KubeObject>(object);
     } catch (error) {
       if (!(isStatus(error, 409) && error.reason === 'AlreadyExists')) throw error;
       const { name, namespace } = object.metadata;
-      const found = await api.get<KubeObject>(object.kind as Kind, name, { namespace });
-      // Nobody's is as good as ours: whoever made it knew for whom.
-      if (controllerOf(found)) mustBelong(found, job);
+      found = await api.get<KubeObject>(object.kind as Kind, name, { namespace });
     }
+    if (object.kind === 'Secret') secrets.note(job, found);
+    // Nobody's is as good as ours: whoever made it knew for whom.
+    if (controllerOf(found)) mustBelong(found, job);
   }
 
   async #apply(job: TrainingJob, object: AnyObject): Promise<void> {
@@ -90,8 +106,11 @@ export class Effects {
     const before = known?.metadata.resourceVersion;
     const fenced = known ? { ...object, metadata: { ...object.metadata, resourceVersion: before } } : object;
     check();
-    // Of ours, seen in this very version, all that we say holds. What is not there yet may be another's, and then is not overwritten.
-    const { metadata } = await api.apply<KubeObject>(fenced, { force: known !== undefined });
+    // One with a uid is a change of what is there. Applied, it would take away all that it does not repeat, and a Job does not let go of its template.
+    // Of what is ours, in the very version that was seen, all that we say holds. What was not seen may be another's, and then is not overwritten.
+    const { metadata } = object.metadata.uid
+      ? await api.patch<KubeObject>(object, fenced)
+      : await api.apply<KubeObject>(fenced, { force: known !== undefined });
     if (metadata.resourceVersion !== before) this.#expect(job, object, before);
   }
 
@@ -111,14 +130,14 @@ export class Effects {
     if (known && ref.kind !== job.kind) this.#expect(job, ref, known.metadata.resourceVersion);
   }
 
-  async #writeStatus(job: TrainingJob, status: JobStatus): Promise<number | undefined> {
+  async #writeStatus(job: TrainingJob, status: JobStatus, urgent: boolean): Promise<number | undefined> {
     const { api, check, clock, onStatusWrite } = this.#options;
     const patch = mergePatch(job.status ?? {}, status);
     if (!patch) return undefined;
     const key = keyOf(job);
     const writtenAt = this.#statusWrittenAt.get(key);
-    const dueMs = (writtenAt ?? Number.NEGATIVE_INFINITY) + movingMs - clock.now();
-    if (dueMs > 0 && Object.keys(patch).every(field => moving.has(field))) return dueMs;
+    const dueMs = (writtenAt ?? Number.NEGATIVE_INFINITY) + statusMs - clock.now();
+    if (dueMs > 0 && !urgent) return dueMs;
     const { resourceVersion } = job.metadata;
     check();
     let written: KubeObject;
@@ -155,6 +174,18 @@ function mustBelong(object: KubeObject, job: TrainingJob): void {
   );
 }
 
-/** Whether it is a user, or whoever runs the cluster, who can help, so that it should be said about the job. */
-export const concernsUsers = (error: unknown): error is SegfleetError =>
-  error instanceof ApiError ? [400, 403, 413, 422].includes(error.status) : error instanceof SegfleetError && error.code !== 'bug';
+async function rejecting(object: AnyObject, effect: () => Promise<void>): Promise<void> {
+  try {
+    await effect();
+  } catch (error) {
+    throw concernsUsers(error) ? new Rejection(object, error) : error;
+  }
+}
+
+/** Whether trying again is of no use before somebody has changed something. */
+export function concernsUsers(error: unknown): error is SegfleetError {
+  if (error instanceof NotLeading) return false;
+  if (!(error instanceof ApiError)) return error instanceof SegfleetError && error.code === 'conflict';
+  // Of conflicts those about fields of another: a version that is not the newest any more is nobody's fault.
+  return [400, 403, 413, 422].includes(error.status) || (error.status === 409 && error.message.includes('conflict with'));
+}

@@ -47,6 +47,13 @@ export function standsForMs({ spec }: Lease, { since }: Sight, now: number, { du
   return Math.max(0, since + granted - now);
 }
 
+/** This process must not change anything. */
+export class NotLeading extends SegfleetError {
+  constructor({ namespace, name }: ElectionOptions['lease']) {
+    super('conflict', `this operator does not hold the lease ${namespace}/${name}, so it changes nothing`);
+  }
+}
+
 export interface ElectionOptions {
   readonly api: Pick<Api, 'get' | 'create' | 'replace'>;
   readonly lease: { readonly namespace: string; readonly name: string };
@@ -80,11 +87,9 @@ export class Election {
     return this.#held !== undefined && clock.now() - this.#renewedAt < times.renewDeadlineMs;
   }
 
-  /** Before every effect. @throws conflict: this process does not lead, or not any more */
+  /** Before every effect. @throws NotLeading: not, or not any more */
   check(): void {
-    if (this.leading) return;
-    const { namespace, name } = this.#options.lease;
-    throw new SegfleetError('conflict', `this operator does not hold the lease ${namespace}/${name}, so it changes nothing`);
+    if (!this.leading) throw new NotLeading(this.#options.lease);
   }
 
   /** Contends, and renews, until the signal aborts. Never throws. */
