@@ -2,6 +2,7 @@
  * How errors look to a user and to a script.
  */
 import { type ErrorCode, errorCodes, SegfleetError } from '../trainer/errors.ts';
+import { leaveLastWord } from './termination.ts';
 
 export interface ErrorReport {
   readonly code: ErrorCode;
@@ -29,6 +30,7 @@ export function describeError(error: unknown): ErrorReport {
 export function reportError(error: unknown, json: boolean): void {
   const report = describeError(error);
   process.exitCode = report.exitCode;
+  leaveLastWord({ error: report });
   if (json) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
   else {
     process.stderr.write(`error: ${report.message}\n`);

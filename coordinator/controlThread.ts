@@ -24,6 +24,9 @@ export type FromControl = Order;
 /** Milliseconds of a clock that all threads share and that never goes back. */
 export const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
+/** A coordinator that was not heard for so long is connected to anew. */
+const redialMs = 5000;
+
 // The main thread imports this file for its types and the clock.
 if (parentPort && (workerData as ControlThreadOptions | undefined)?.member) {
   numberThread(workerData);
@@ -63,7 +66,15 @@ async function serve({ run, coordinator, keys, member: options, stamp }: Control
     if (outcome.orders.some(({ order }) => order === 'end')) close();
   };
 
+  let dialledAt = monotonicMs();
   const ticking = setInterval(() => {
+    // ZeroMQ looks the name up again whenever it connects. A coordinator that stands still, or is cut off, keeps its connection: its successor
+    // may have another address.
+    if (monotonicMs() - Math.max(member.heardAt, dialledAt) > redialMs) {
+      dealer.disconnect(coordinator);
+      dealer.connect(coordinator);
+      dialledAt = monotonicMs();
+    }
     advance({ tick: true, stalledMs: Math.max(0, monotonicMs() - Number(Atomics.load(stamp, 0))) });
   }, options.timing.heartbeatMs);
   const close = () => {

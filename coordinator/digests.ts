@@ -11,7 +11,8 @@ import { describeMachine, version } from '../trainer/machine.ts';
 import { trainingOf } from '../trainer/runRecord.ts';
 import type { Digests } from './messages.ts';
 
-export async function digestsOf({ job, cases, split, options }: Course): Promise<Digests> {
+/** @throws the reason of the signal: the data may be large */
+export async function digestsOf({ job, cases, split, options }: Course, signal?: AbortSignal): Promise<Digests> {
   const training = trainingOf(job);
   const { file: _, ...splitSpec } = training.data.split;
   const asked = { ...training, data: { ...training.data, split: { ...splitSpec, digest: split.digest } } };
@@ -20,7 +21,7 @@ export async function digestsOf({ job, cases, split, options }: Course): Promise
   return {
     job: hash('sha256', JSON.stringify(asked)),
     code: `${version} ${codeDigest()}`,
-    data: await sourceDigest(cases),
+    data: await sourceDigest(cases, signal),
     library: `TensorFlow ${loadTensorFlow().version}, ${processor}, ${options.dtype}, ${options.threads} threads`,
   };
 }

@@ -7,10 +7,9 @@ import { SegfleetError } from '../trainer/errors.ts';
 import { afterEpoch, isBest, type Position, startOfRun } from '../trainer/position.ts';
 import { Program } from '../trainer/program.ts';
 import type { RunRecord } from '../trainer/runRecord.ts';
-import { inRunFolder, type RunOptions, RunWriter } from '../trainer/runWriter.ts';
+import { type Entered, inRunFolder, type Restored, type RunOptions, RunWriter } from '../trainer/runWriter.ts';
 import { readState } from '../trainer/storage/checkpoints.ts';
-import type { RunFolder } from '../trainer/storage/runFolder.ts';
-import { epochEvent, type StepEvent, type TrainEvent } from '../trainer/tracking/events.ts';
+import { type CheckpointEvent, checkpointEvent, epochEvent, type StepEvent, type TrainEvent } from '../trainer/tracking/events.ts';
 import { stopped } from '../trainer/train.ts';
 import { digestsOf } from './digests.ts';
 import type { RunKeys } from './exchange/keys.ts';
@@ -38,6 +37,8 @@ export type FleetEvent =
   /** Workers can join there. */
   | { readonly event: 'listening'; readonly endpoint: string }
   | ({ readonly event: 'workers' } & Status)
+  /** A run that is resumed: the checkpoint that it has got to, and the validation Jaccard of the epochs that are done. */
+  | (Omit<CheckpointEvent, 'event'> & { readonly event: 'restored'; readonly written: string; readonly scores: readonly number[] })
   | { readonly event: 'lost'; readonly worker: string; readonly why: string; readonly afterStep: number };
 
 export type LeadEvent = TrainEvent | FleetEvent;
@@ -46,20 +47,23 @@ export type LeadEvent = TrainEvent | FleetEvent;
 const attempts = 5;
 
 /** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
-export const lead = (options: LeadOptions): AsyncGenerator<LeadEvent, RunRecord> => inRunFolder(options, folder => run(options, folder));
+export const lead = (options: LeadOptions): AsyncGenerator<LeadEvent, RunRecord> => inRunFolder(options, entered => run(options, entered));
 
-async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<LeadEvent, RunRecord> {
+async function* run(options: LeadOptions, entered: Entered): AsyncGenerator<LeadEvent, RunRecord> {
   const { job, base, signal, forsaken, listen, keys, timing } = options;
   const { workers, training } = job.spec;
   const course = await Course.open(job, base);
-  const writer = await RunWriter.open(folder, course, options, { mayBeAhead: true });
+  const writer = await RunWriter.open(entered, course, options, { mayBeAhead: true });
   let coordinator: Coordinator | undefined;
   const stop = () => coordinator?.stop(signal!.reason === 'preempted' ? 'preempted' : 'interrupted');
   try {
     yield await writer.begin({ devices: [], workers: workers.replicas });
-    const digests = await digestsOf(course);
-    await writer.knowData(digests.data);
     const { restored, term } = writer;
+    if (restored) yield restoredEvent(restored);
+    const digests = await digestsOf(course, signal).catch(error => {
+      throw signal?.aborted ? stoppedEarly(signal.reason) : error;
+    });
+    await writer.knowData(digests.data);
     coordinator = await Coordinator.start({
       run: job.metadata.name,
       listen,
@@ -69,6 +73,7 @@ async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<Lea
         workers: { min: workers.min, expected: workers.replicas },
         timing: { ...defaultTiming, ...timing },
         savedStep: restored ? roundOf(course, restored.position, 0) : 0,
+        isOver: restored !== undefined && course.isOver(restored.position),
       },
     });
     signal?.addEventListener('abort', stop);
@@ -77,7 +82,7 @@ async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<Lea
     options.onListening?.(coordinator.endpoint);
     yield { event: 'listening', endpoint: coordinator.endpoint };
 
-    const book = new Book(course, writer, restored?.position);
+    const book = new Book(course, writer);
     let end: Extract<CoordinatorEvent, { do: 'end' }> | undefined;
     for await (const event of coordinator.events) {
       if (event.do === 'end') end = event;
@@ -105,6 +110,19 @@ async function* run(options: LeadOptions, folder: RunFolder): AsyncGenerator<Lea
   }
 }
 
+const restoredEvent = ({ position, written }: Restored): FleetEvent => ({
+  ...checkpointEvent(position),
+  event: 'restored',
+  written,
+  scores: position.scores,
+});
+
+/** Nothing was done that a checkpoint would have to hold. */
+const stoppedEarly = (reason: unknown): SegfleetError => {
+  const code = reason === 'preempted' ? 'preempted' : 'interrupted';
+  return new SegfleetError(code, `${code} before the run went on; the last checkpoint stands, continue with --resume`);
+};
+
 function failure(end: Extract<CoordinatorEvent, { do: 'end' }> | undefined, saved: Position): SegfleetError {
   if (!end) return new SegfleetError('bug', 'the coordinator ended without a word');
   const { code, sentence, images } = end;
@@ -124,6 +142,8 @@ function stored(error: unknown, url: string): unknown {
 class Book {
   /** Of the last checkpoint. */
   saved: Position;
+  /** The furthest checkpoint: what it covers has been told, and stays so. */
+  #covered: Position;
   readonly #course: Course;
   readonly #writer: RunWriter;
   /** Validation Jaccard of the epochs that are done. */
@@ -132,11 +152,13 @@ class Book {
   #epochStarted = performance.now();
   #members = 0;
 
-  constructor(course: Course, writer: RunWriter, restored: Position = startOfRun) {
+  constructor(course: Course, writer: RunWriter) {
+    const { position } = writer.restored ?? { position: startOfRun };
     this.#course = course;
     this.#writer = writer;
-    this.saved = restored;
-    this.#scores = restored.scores;
+    this.saved = position;
+    this.#covered = position;
+    this.#scores = position.scores;
   }
 
   async *take(event: Exclude<CoordinatorEvent, { do: 'end' }>, coordinator: Coordinator): AsyncGenerator<LeadEvent> {
@@ -145,7 +167,7 @@ class Book {
         return yield { event: 'workers', ...event.status };
       case 'position': {
         const place = placeOfRound(this.#course, event.step);
-        await this.#writer.rewind(place);
+        await this.#writer.rewind(further(place, this.#covered));
         this.#scores = this.#scores.slice(0, place.epoch - 1);
         this.#steps = [];
         return;
@@ -161,15 +183,15 @@ class Book {
         const { position } = shares[0];
         const chunks = shares.flatMap(share => share.chunks);
         this.saved = { ...position, scores: this.#scores.slice(0, position.epoch - 1) };
-        const { step, epoch, stepOfEpoch } = this.saved;
-        const isEpoch = stepOfEpoch === 0 && step > 0;
+        this.#covered = further(this.saved, this.#covered);
+        const { step, stepOfEpoch } = this.saved;
         const state = await readState(this.#writer.store, { chunks }).catch(error => {
           throw stored(error, this.#writer.store.url);
         });
-        if (isEpoch) await this.#writer.writeWeights(state, this.saved);
-        await this.#writer.checkpoint(this.saved, { chunks });
+        if (stepOfEpoch === 0 && step > 0) await this.#writer.writeWeights(state, this.saved);
+        const checkpoint = await this.#writer.checkpoint(this.saved, { chunks });
         coordinator.durable(event.step);
-        return yield this.#writer.say({ event: 'checkpoint', step, epoch: isEpoch ? epoch - 1 : epoch });
+        return yield checkpoint;
       }
       case 'lost': {
         const lost = { worker: event.id, afterStep: this.#writer.told.step, why: event.why };
@@ -181,7 +203,6 @@ class Book {
     }
   }
 
-  /** Every worker reports every step; the first report of each is taken. */
   async *#applied(report: Report): AsyncGenerator<LeadEvent> {
     switch (report.event) {
       case 'step':
@@ -219,8 +240,13 @@ class Book {
 
   #record({ size, lost }: { size?: Fleet['sizes'][number]; lost?: Fleet['lost'][number] }): Promise<void> {
     const { sizes, lost: before }: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
-    return this.#writer.update({ fleet: { sizes: size ? [...sizes, size] : sizes, lost: lost ? [...before, lost] : before } });
+    return this.#writer.updateFleet({ sizes: size ? [...sizes, size] : sizes, lost: lost ? [...before, lost] : before });
   }
 }
+
+type Place = Pick<Position, 'step' | 'epoch'>;
+
+const further = <P extends Place>(one: P, other: P): P =>
+  one.step > other.step || (one.step === other.step && one.epoch > other.epoch) ? one : other;
 
 type Fleet = NonNullable<RunRecord['fleet']>;

@@ -35,9 +35,11 @@ export interface MemberTiming {
   readonly duplicateMs: number;
   /** How long a worker waits for a coordinator that does not answer. */
   readonly silenceMs: number;
+  /** How long one that is asked to go waits for a coordinator that does not answer: it may be all that holds the state. */
+  readonly leaveMs: number;
 }
 
-export const defaultMemberTiming: MemberTiming = { heartbeatMs: 300, duplicateMs: 10_000, silenceMs: 600_000 };
+export const defaultMemberTiming: MemberTiming = { heartbeatMs: 300, duplicateMs: 10_000, silenceMs: 600_000, leaveMs: 25_000 };
 
 export interface Seat {
   readonly generation: number;
@@ -63,6 +65,8 @@ export type Order =
   | ({ readonly order: 'compute'; readonly step: number; readonly peers: readonly string[]; readonly verify: boolean } & Seat)
   /** Apply what was prepared (`applied`). */
   | { readonly order: 'apply'; readonly step: number }
+  /** Say what was reported of the steps from this one on (`reports`). */
+  | { readonly order: 'report'; readonly from: number }
   /** Store this rank's share of a checkpoint (`saved`). */
   | ({ readonly order: 'save' } & Share)
   /** Offer the state to newcomers (`offering`). */
@@ -76,7 +80,7 @@ export type Order =
 /** What the main thread has done: the same words that go to the coordinator. */
 export type Done = Extract<
   FromWorkerBody,
-  { type: 'listening' | 'prepared' | 'applied' | 'offering' | 'holding' | 'unfetched' | 'saved' | 'failed' | 'unreachable' }
+  { type: 'listening' | 'prepared' | 'applied' | 'reports' | 'offering' | 'holding' | 'unfetched' | 'saved' | 'failed' | 'unreachable' }
 >;
 
 export type MemberEvent =
@@ -98,7 +102,8 @@ export interface Member {
   /** The highest that was heard. */
   term: number;
   phase: 'describing' | 'joining' | 'in' | 'ended';
-  leaving: boolean;
+  /** When it was asked to go. */
+  leavingSince?: number;
   holds?: Holding;
   /** The last step that is applied, or will be by an order already given. */
   step: number;
@@ -111,6 +116,8 @@ export interface Member {
   trouble?: Done;
   /** What was said of the last step that was applied. */
   applied?: Done;
+  /** From which step on reports were asked for and are not said yet. */
+  reporting?: number;
   /** The last share of a checkpoint, and what was said of it. */
   saving?: Share & { done?: Done };
   offering?: { readonly step: number; done?: Done };
@@ -127,7 +134,6 @@ export function createMember(options: MemberOptions, now: number): MemberOutcome
     attempt: 0,
     term: 0,
     phase: 'describing',
-    leaving: false,
     step: 0,
     started: 0,
     joinedAt: now,
@@ -160,10 +166,10 @@ class Turn {
     else if ('done' in event) this.#report(event.done);
     else if ('tick' in event) this.#tick(event.stalledMs);
     else {
-      this.member.leaving = true;
-      // Nobody knows of it yet, so there is nothing to leave.
-      if (this.member.phase !== 'in') this.#end('left', 'left before the run let it in');
-      else this.#send({ type: 'leave' });
+      this.member.leavingSince ??= this.#now;
+      if (this.member.phase === 'in') this.#send({ type: 'leave' });
+      // It was never in: what it holds is what is stored.
+      else if (this.member.attempt === 0) this.#end('left', 'left before the run let it in');
     }
   }
 
@@ -177,12 +183,15 @@ class Turn {
     if (this.#now - member.heardAt > timing.silenceMs) {
       return this.#end('unavailable', `the coordinator has not answered for ${timing.silenceMs / 1000} s; look whether it still runs`);
     }
+    if (member.leavingSince !== undefined && this.#now - Math.max(member.heardAt, member.leavingSince) > timing.leaveMs) {
+      return this.#end('left', `left the run, whose coordinator has not answered for ${timing.leaveMs / 1000} s`);
+    }
     if (member.phase === 'joining' && this.#now - member.askedAt >= timing.heartbeatMs) this.#join();
     if (member.phase !== 'in') return;
     const { step, started, prepared, seat } = member;
     const generation = seat?.generation ?? 0;
     this.#send({ type: 'heartbeat', generation, step, started, prepared: prepared?.step ?? 0, stalledMs: Math.round(stalledMs) });
-    if (member.leaving) this.#send({ type: 'leave' });
+    if (member.leavingSince !== undefined) this.#send({ type: 'leave' });
     this.#again(member.trouble);
   }
 
@@ -238,6 +247,11 @@ class Turn {
         if (body.committed.step > member.step && body.committed.generation === generation) this.#catchUp(body.committed);
         else this.#saveIfAsked(body.committed);
         return;
+      case 'report':
+        if (member.reporting === body.from) return;
+        member.reporting = body.from;
+        this.orders.push({ order: 'report', from: body.from });
+        return;
       case 'offerState':
         if (body.step !== member.step) return;
         if (member.offering?.step === body.step) return this.#again(member.offering.done);
@@ -284,6 +298,9 @@ class Turn {
         break;
       case 'applied':
         member.applied = done;
+        break;
+      case 'reports':
+        if (member.reporting === done.from) member.reporting = undefined;
         break;
       case 'offering':
         if (member.offering?.step !== done.step) return;

@@ -11,12 +11,15 @@ export const protocolVersion = 1;
 export const maxMessageBytes = 256 * 1024;
 export const maxWorkers = 256;
 export const maxLanes = 4096;
+/** In one message. */
+export const maxReports = 256;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = (length: number) => z.string().max(length);
 const name = z.string().regex(/^[\w.-]{1,63}$/);
 const digest = text(128);
 const address = text(256);
+const report = text(20_000);
 const errorCode = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
 
 /** One stay of a worker in a run: a process, and how often it has joined. A worker that was taken for dead joins anew. */
@@ -73,7 +76,17 @@ const fromWorkerBody = z.discriminatedUnion('type', [
     lateMs: z.array(z.number().min(0)).max(maxWorkers).readonly(),
   }),
   /** The task's report of a step that this worker has applied. */
-  z.strictObject({ type: z.literal('applied'), step: count, report: text(20_000) }),
+  z.strictObject({ type: z.literal('applied'), step: count, report }),
+  /** Those from a step on that the coordinator has asked for, in order, as many as fit; it holds the state after step `until`. */
+  z.strictObject({
+    type: z.literal('reports'),
+    from: count,
+    until: count,
+    reports: z
+      .array(z.strictObject({ step: count, report }))
+      .max(maxReports)
+      .readonly(),
+  }),
   z.strictObject({ type: z.literal('offering'), step: count, address }),
   z.strictObject({ type: z.literal('holding'), holds: holding }),
   /** The state could not be had there; it is tried again when asked for. */
@@ -118,6 +131,8 @@ const fromCoordinatorBody = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('start'), generation: count, step: count, peers: z.array(address).max(maxWorkers) }),
   z.strictObject({ type: z.literal('commit'), committed }),
   z.strictObject({ type: z.literal('abort'), generation: count, committed }),
+  /** Say what was reported of the steps from this one on. */
+  z.strictObject({ type: z.literal('report'), from: count }),
   z.strictObject({ type: z.literal('offerState'), step: count }),
   z.strictObject({ type: z.literal('fetchState'), step: count, address }),
   z.strictObject({ type: z.literal('end'), code: z.union([errorCode, z.enum(['ok', 'left'])]), sentence: text(8000) }),

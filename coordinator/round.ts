@@ -9,10 +9,14 @@
  * A step after a checkpoint is computed while that is on its way, but committed only once it is durable. So whatever was to be kept is
  * stored or still held by the workers, whoever dies, the coordinator too.
  *
+ * What workers report of their steps is told in order and without a gap: what got lost, or was heard only by a coordinator that is gone,
+ * is asked for again, and no checkpoint is made durable before all that it covers has been told.
+ *
  * Messages may be lost: a heartbeat that shows that a worker lacks something is answered with it once more. Workers take every order
  * once, by its generation and step (member.ts).
  */
 import { errorCodes } from '../trainer/errors.ts';
+import type { StepReport } from './history.ts';
 import { dealLanes, type LaneRange } from './lanes.ts';
 import { countSamples, type Place } from './ledger.ts';
 import {
@@ -40,6 +44,8 @@ export interface RoundOptions {
   readonly attempts: number;
   /** The step of the newest durable checkpoint, 0 where there is none: the state before the first step needs none. */
   readonly savedStep: number;
+  /** That checkpoint is the last of the run: nobody needs to come for it to end. */
+  readonly isOver?: boolean;
   readonly timing: Timing;
 }
 
@@ -64,6 +70,9 @@ export const defaultTiming: Timing = {
   quarantineMs: 30_000,
 };
 
+/** A report that has not come so long after its step, or after it was asked for, is asked for (again). */
+const reportWithinMs = 1000;
+
 export type RoundEvent = FromWorker | { readonly tick: true } | Command;
 
 /** What the coordinator's main thread says. */
@@ -79,8 +88,8 @@ export type Effect =
   /** The run stands at this step, which is not the one after the last committed: at the start, or since all that held that were lost. */
   | { readonly do: 'position'; readonly step: number; readonly place: Place }
   | { readonly do: 'committed'; readonly step: number; readonly digest: string; readonly place: Place; readonly members: readonly string[] }
-  /** What a worker of the run says that it has applied: each step from every member, the last one perhaps more than once. */
-  | { readonly do: 'applied'; readonly id: string; readonly step: number; readonly report: string }
+  /** What the workers report of a step that they have applied: once for each step since the last durable checkpoint, in order. */
+  | { readonly do: 'applied'; readonly step: number; readonly report: string }
   /** Every share of the checkpoint is stored: the manifest can be written. Until `durable` answers it, no step is committed. */
   | { readonly do: 'checkpointed'; readonly step: number; readonly generation: number; readonly shares: readonly string[] }
   | { readonly do: 'lost'; readonly id: string; readonly why: string }
@@ -128,9 +137,13 @@ export interface Round {
   /** The state of the committed step must be durable before another step is committed. */
   checkpointDue: boolean;
   /** That of the committed step, from when it is asked for until it is durable. */
-  checkpoint?: { readonly ranks: readonly string[]; readonly shares: Map<string, string> };
+  checkpoint?: { readonly ranks: readonly string[]; readonly shares: Map<string, string>; isAnnounced?: boolean };
   /** The step of the last durable checkpoint. */
   savedStep: number;
+  /** The last step whose report was passed on, or is known to whoever wrote the checkpoint that the run began with. */
+  told: number;
+  /** A gap in the reports: since when, and who was asked when. */
+  untold?: { since: number; askedAt?: number; readonly asked: string[] };
   /** What the run ends with at the next boundary, once it is saved. */
   ending?: 'ok' | 'preempted' | 'interrupted';
   /** Since there are enough workers to begin. */
@@ -159,6 +172,7 @@ export function createRound(options: RoundOptions): Round {
     checkpointAsked: false,
     checkpointDue: false,
     savedStep: options.savedStep,
+    told: options.savedStep,
     apart: new Map(),
     quarantine: new Map(),
   };
@@ -206,6 +220,9 @@ class Turn {
     for (const id of this.#stranded) this.#send(id, { type: 'abort', generation: round.generation, committed: round.committed! });
     this.#stranded.clear();
     if (round.phase === 'boundary') this.#boundary();
+    if (round.end) return;
+    this.#askForReports();
+    this.#announceCheckpoint();
   }
 
   #tick(): void {
@@ -312,7 +329,16 @@ class Turn {
         return;
       }
       case 'applied':
-        this.effects.push({ do: 'applied', id, step: body.step, report: body.report });
+        if (body.step === round.told + 1) this.#tell(body);
+        return;
+      case 'reports':
+        if (body.from !== round.told + 1) return;
+        for (const report of body.reports) this.#tell(report);
+        // It has no more, and holds the state after them: nobody else has what it lacks.
+        if (body.reports.length === 0 && body.until >= (round.committed?.step ?? Number.POSITIVE_INFINITY))
+          round.told = round.committed!.step;
+        // There may be more than fits one answer.
+        if (round.untold) round.untold = { since: Number.NEGATIVE_INFINITY, asked: [] };
         return;
       case 'saved':
         return this.#takeShare(id, body);
@@ -501,13 +527,49 @@ class Turn {
     const { step, generation } = committed;
     if (saved.generation !== generation || saved.step !== step || saved.size !== ranks.length || ranks[saved.rank] !== id) return;
     shares.set(id, saved.share);
-    if (this.#isStored()) this.effects.push({ do: 'checkpointed', step, generation, shares: ranks.map(rank => shares.get(rank)!) });
   }
 
-  /** Every share of the checkpoint is. */
-  #isStored(): boolean {
-    const { checkpoint } = this.round;
-    return checkpoint !== undefined && checkpoint.shares.size === checkpoint.ranks.length;
+  /** Its shares are stored, and all that it covers is told. */
+  #announceCheckpoint(): void {
+    const { committed, checkpoint, told } = this.round;
+    if (!committed || !checkpoint || checkpoint.isAnnounced) return;
+    const { ranks, shares } = checkpoint;
+    const { step, generation } = committed;
+    if (shares.size < ranks.length || told < step) return;
+    checkpoint.isAnnounced = true;
+    this.effects.push({ do: 'checkpointed', step, generation, shares: ranks.map(rank => shares.get(rank)!) });
+  }
+
+  #tell({ step, report }: StepReport): void {
+    const { round } = this;
+    if (step <= round.told || step > (round.committed?.step ?? 0)) return;
+    round.told = step;
+    this.effects.push({ do: 'applied', step, report });
+  }
+
+  /** Reports come by themselves, soon after a step; what has not come after a while is asked for, of one worker after the other. */
+  #askForReports(): void {
+    const { round } = this;
+    const { committed, told } = round;
+    if (!committed || told >= committed.step) {
+      round.untold = undefined;
+      return;
+    }
+    round.untold ??= { since: this.#now, asked: [] };
+    const { since, askedAt = Number.NEGATIVE_INFINITY, asked } = round.untold;
+    if (this.#now - since < reportWithinMs || this.#now - askedAt < reportWithinMs) return;
+    const holders = this.#holders();
+    const next = holders.find(({ id }) => !asked.includes(id)) ?? holders[0];
+    if (!next) return;
+    const others = asked.filter(id => holders.some(holder => holder.id === id) && id !== next.id);
+    round.untold = { since, askedAt: this.#now, asked: others.length + 1 < holders.length ? [...others, next.id] : [] };
+    this.#send(next.id, { type: 'report', from: told + 1 });
+  }
+
+  /** Those that hold the state of the last committed step. */
+  #holders(): Worker[] {
+    const { committed, workers } = this.round;
+    return [...workers.values()].filter(({ holds }) => committed && holds?.step === committed.step);
   }
 
   /** Between two steps: who is in, who needs the state, what is saved; then the next step, or waiting. */
@@ -516,7 +578,7 @@ class Turn {
     const { min } = round.options.workers;
     if (!this.#findCommon()) return this.#releaseLeaving();
     const step = round.committed!.step;
-    const holders = [...round.workers.values()].filter(({ holds }) => holds?.step === step);
+    const holders = this.#holders();
     const staying = holders.filter(worker => this.#isEligible(worker));
     const needing = this.#needing();
 
@@ -545,37 +607,53 @@ class Turn {
 
   /**
    * Settles which step the run stands at. It is the last committed one while anybody holds it; else (at the start, after a new coordinator
-   * took over, after all were lost) the highest that any worker holds: the steps between are computed again, to the same bits.
+   * took over, after all were lost) the highest that any worker holds: the steps between are computed again, to the same bits. That is
+   * done when there are enough workers to begin, or when those are about to go that alone hold what is not stored.
    */
   #findCommon(): boolean {
     const { round } = this;
     const { workers, timing, lanes } = round.options;
-    const all = [...round.workers.values()];
     const { committed } = round;
-    if (committed && all.some(({ holds }) => holds?.step === committed.step)) return true;
+    if (!committed && round.options.isOver) {
+      round.committed = { generation: 0, step: round.savedStep, digest: '', checkpoint: false };
+      round.ending = 'ok';
+    }
+    if (this.#holders().length > 0) return true;
     // To end, nobody needs to hold what is stored.
-    if (round.ending && committed && (this.#isStored() || round.savedStep === committed.step)) return true;
-    const holding = all.filter(worker => worker.holds && this.#isEligible(worker));
-    const eligible = all.filter(worker => this.#isEligible(worker)).length;
-    if (round.ending && round.ending !== 'ok') {
+    if (round.ending && round.committed && (round.checkpoint?.isAnnounced || round.savedStep === round.committed.step)) return true;
+
+    const all = [...round.workers.values()];
+    const bestOf = (some: readonly Worker[]) =>
+      some.map(({ holds }) => holds).reduce((a, b) => (a === undefined || (b !== undefined && b.step > a.step) ? b : a), undefined);
+    const eligible = all.filter(worker => this.#isEligible(worker));
+    const staying = bestOf(eligible);
+    const leaving = bestOf(all.filter(worker => worker.leaving || round.ending));
+    const mustSave = leaving !== undefined && leaving.step > Math.max(round.savedStep, round.ending ? 0 : (staying?.step ?? 0));
+    if (round.ending && round.ending !== 'ok' && !mustSave) {
       this.#end(round.ending, `${round.ending} while no worker held the state; the last checkpoint stands, continue with --resume`);
       return false;
     }
-    if (holding.length === 0 || eligible < workers.min) {
-      round.gatheringSince = undefined;
-      return false;
+    if (!mustSave) {
+      if (!staying || eligible.length < workers.min) {
+        round.gatheringSince = undefined;
+        return false;
+      }
+      round.gatheringSince ??= this.#now;
+      const isComplete = eligible.length >= Math.min(workers.expected, lanes);
+      if (!isComplete && this.#now - round.gatheringSince < timing.gatherMs) return false;
     }
-    round.gatheringSince ??= this.#now;
-    const isComplete = eligible >= Math.min(workers.expected, lanes);
-    if (!isComplete && this.#now - round.gatheringSince < timing.gatherMs) return false;
     round.gatheringSince = undefined;
-    const best = holding.map(({ holds }) => holds!).reduce((a, b) => (b.step > a.step ? b : a));
+    const best = mustSave ? leaving : staying!;
+    const { ending } = round;
     round.committed = { generation: round.generation, step: best.step, digest: '', checkpoint: false };
     round.place = { epoch: best.epoch, next: best.next };
-    round.ending = best.finished ? 'ok' : undefined;
+    round.ending = best.finished ? 'ok' : ending === 'ok' ? undefined : ending;
     round.checkpointAsked ||= round.checkpointDue;
     round.checkpointDue = best.step > round.savedStep;
     round.checkpoint = undefined;
+    round.told = Math.min(round.told, best.step);
+    // Only the coordinator before this one has heard of those: they will not come by themselves.
+    round.untold = { since: Number.NEGATIVE_INFINITY, asked: [] };
     this.effects.push({ do: 'position', step: best.step, place: round.place });
     return true;
   }

@@ -67,8 +67,9 @@ function flush(): void {
   }
   if (round.end) {
     endedAt ??= now;
-    // Until all have heard of the end, or cannot be expected to.
-    if (round.workers.size === 0 || now - endedAt > 2 * deadAfterMs) close();
+    // Until all have heard of the end, or cannot be expected to. A run that was over before this process began has workers, if any, that
+    // have yet to come.
+    if ((round.workers.size === 0 && !roundOptions.isOver) || now - endedAt > 2 * deadAfterMs) close();
   }
 }
 

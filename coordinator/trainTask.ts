@@ -145,17 +145,17 @@ export class TrainTask implements WorkerTask {
     };
   }
 
-  async exportState(): Promise<Uint8Array> {
+  async exportState(note: string): Promise<Uint8Array> {
     const counted = this.#tally.rocs.flatMap(({ histograms }, c) =>
       histograms.map((histogram, kind) => [histogramName(c, kind), bytesOf(histogram)] as const),
     );
     const { images } = this.#tally;
     const losses = ['validation/losses', bytesOf(Float64Array.from(images, ({ loss }) => loss))] as const;
     const stands: Stands = { position: this.#position, validated: this.#validated, counts: images.map(({ counts }) => counts) };
-    return encodeSafetensors(new Map([...(await this.#program.state()), ...counted, losses]), { stands: JSON.stringify(stands) });
+    return encodeSafetensors(new Map([...(await this.#program.state()), ...counted, losses]), { stands: JSON.stringify(stands), note });
   }
 
-  async importState(bytes: Uint8Array, step: number): Promise<void> {
+  async importState(bytes: Uint8Array, step: number): Promise<string> {
     const { tensors, metadata } = decodeSafetensors(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 'the state of a worker');
     const { position, validated, counts } = JSON.parse(metadata.stands) as Stands;
     const { course } = this.#options;
@@ -172,6 +172,7 @@ export class TrainTask implements WorkerTask {
     this.#validated = validated;
     this.#tally = tally;
     this.#kept = undefined;
+    return metadata.note;
   }
 
   async close(): Promise<void> {

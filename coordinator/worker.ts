@@ -3,6 +3,7 @@
  */
 import { SegfleetError } from '../trainer/errors.ts';
 import type { Control } from './control.ts';
+import { History } from './history.ts';
 import type { Order, Seat, Share } from './member.ts';
 import type { EndCode, Holding, Samples } from './messages.ts';
 import { fetchState, type Offer, offerState, type StateLink } from './state.ts';
@@ -58,9 +59,9 @@ export interface WorkerTask {
    * stores it, while the next step is computed, and says what the manifest must know.
    */
   save(share: Share): Promise<() => Promise<string>>;
-  exportState(): Promise<Uint8Array>;
-  /** All of it or, where it throws, nothing. */
-  importState(bytes: Uint8Array, step: number): Promise<void>;
+  exportState(note: string): Promise<Uint8Array>;
+  /** All of it or, where it throws, nothing. Returns the note. */
+  importState(bytes: Uint8Array, step: number): Promise<string>;
   /** Closes the exchange. */
   close(): Promise<void>;
 }
@@ -79,9 +80,18 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
   let offers = 0;
   let position: { generation: number; step: number } = { generation: 0, step: 0 };
   let trouble: unknown;
+  let history = new History();
+  /** The step whose state is held. */
+  let held = 0;
   const closeOffer = async () => {
     await offer?.close();
     offer = undefined;
+  };
+
+  const sayHolding = async () => {
+    const holds = await task.describe();
+    held = holds.step;
+    control.done({ type: 'holding', holds });
   };
 
   /** Tells the coordinator, which answers with `end`: this worker's, or everybody's. */
@@ -101,7 +111,7 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
   const follow = async (order: Exclude<Order, { order: 'abort' | 'end' }>, signal: AbortSignal): Promise<void> => {
     switch (order.order) {
       case 'describe':
-        return control.done({ type: 'holding', holds: await task.describe() });
+        return sayHolding();
       case 'open': {
         await closeOffer();
         trouble = undefined;
@@ -122,29 +132,36 @@ export async function runWorker({ control, task, link, offerAt }: WorkerOptions)
           return control.done({ type: 'unreachable', generation, rank });
         }
       }
-      case 'apply':
-        return control.done({ type: 'applied', step: order.step, report: await task.apply(order.step) });
+      case 'apply': {
+        const applied = { step: order.step, report: await task.apply(order.step) };
+        history.add(applied);
+        held = order.step;
+        return control.done({ type: 'applied', ...applied });
+      }
+      case 'report':
+        return control.done({ type: 'reports', from: order.from, until: held, reports: history.from(order.from) });
       case 'save': {
         const { generation, step, rank, size } = order;
+        history.saving(step);
         const store = await task.save(order);
         void store().then(share => control.done({ type: 'saved', generation, step, rank, size, share }), fail);
         return;
       }
       case 'offer': {
         await closeOffer();
-        offer = await offerState(await task.exportState(), order.step, offerAt(offers++), link);
+        offer = await offerState(await task.exportState(history.write()), order.step, offerAt(offers++), link);
         return control.done({ type: 'offering', step: order.step, address: offer.address });
       }
       case 'fetch':
         try {
           const bytes = await fetchState(order.address, order.step, link, signal);
-          await task.importState(bytes, order.step);
+          history = History.read(await task.importState(bytes, order.step));
         } catch (error) {
           if (signal.aborted) return;
           if (!(error instanceof SegfleetError && error.code === 'unavailable')) throw error;
           return control.done({ type: 'unfetched', address: order.address });
         }
-        return control.done({ type: 'holding', holds: await task.describe() });
+        return sayHolding();
       default:
         order satisfies never;
     }

@@ -109,6 +109,7 @@ export interface KubeEvent extends KubeObject {
   readonly firstTimestamp?: string;
   readonly lastTimestamp?: string;
   readonly eventTime?: string;
+  readonly series?: { readonly count?: number; readonly lastObservedTime?: string };
   readonly involvedObject: { readonly kind?: string; readonly name?: string; readonly namespace?: string; readonly uid?: string };
   readonly source?: { readonly component?: string };
   readonly reportingComponent?: string;

@@ -20,57 +20,108 @@ import { type Job, type LoadedJob, renderJob } from './spec.ts';
 import { Checkpoints, manifestKeys, restore } from './storage/checkpoints.ts';
 import { writeAtomically } from './storage/files.ts';
 import type { Chunk } from './storage/manifest.ts';
+import { Mirror } from './storage/mirror.ts';
 import { openStore } from './storage/openStore.ts';
 import { RunFolder } from './storage/runFolder.ts';
 import { encodeSafetensors, readSafetensors } from './storage/safetensors.ts';
 import type { Store } from './storage/store.ts';
-import { EventLog, type StartEvent, type TrainEvent } from './tracking/events.ts';
+import { type CheckpointEvent, checkpointEvent, type DoneEvent, EventLog, type StartEvent, type TrainEvent } from './tracking/events.ts';
 
 export interface RunOptions extends LoadedJob {
   /** Folder that paths in the job are relative to. */
   readonly base: string;
   /** The run folder. */
   readonly out: string;
-  readonly resume?: boolean;
+  /** The run that is there; `ifBegun`: where there is one, else a new one. */
+  readonly resume?: boolean | 'ifBegun';
+  /** Keeps a copy of the run folder in the store of the checkpoints, and begins with it where the folder is empty. */
+  readonly mirror?: boolean;
   readonly now?: () => Date;
 }
 
-/** Runs in the folder of a new run, or of the one to resume, which nobody else enters meanwhile. @throws conflict, notFound */
+/** A run folder that this process has to itself. */
+export interface Entered {
+  readonly folder: RunFolder;
+  readonly mirror?: Mirror;
+  /** The record of the run that goes on. */
+  readonly before?: RunRecord;
+  /** What is in the store is newer than what is in the folder. */
+  readonly isBehind: boolean;
+}
+
+/** Runs in the folder of a new run, or of the one to resume, which nobody else enters meanwhile. @throws conflict, notFound, usage */
 export async function* inRunFolder<E>(
-  { out, resume }: RunOptions,
-  run: (folder: RunFolder) => AsyncGenerator<E, RunRecord>,
+  options: RunOptions,
+  run: (entered: Entered) => AsyncGenerator<E, RunRecord>,
 ): AsyncGenerator<E, RunRecord> {
+  const { out, resume } = options;
   const folder = new RunFolder(out);
-  if (!resume) await folder.create();
-  else if (!folder.isRun) {
+  const mirror = await openMirror(options, folder);
+  const copied = await mirror?.readRecord<RunRecord>();
+  const isBegun = folder.isRun || copied !== undefined;
+  const isResumed = resume === 'ifBegun' ? isBegun : (resume ?? false);
+  if (isResumed && !isBegun) {
     throw new SegfleetError(
       'notFound',
       `there is no run to resume in ${folder.path}; start it without --resume, or name its folder with --out`,
     );
   }
+  if (!isResumed && copied) {
+    throw new SegfleetError(
+      'conflict',
+      `${mirror!.url} holds a run already; continue it with --resume, or name another place in checkpoint.url`,
+    );
+  }
+  if (!isResumed || !folder.isRun) await folder.create({ anew: isResumed || resume === 'ifBegun' });
   const release = await folder.lock();
   try {
-    return yield* run(folder);
+    const own = isResumed && folder.isRun ? folder.readRecord<RunRecord>() : undefined;
+    if (own && copied && own.startedAt !== copied.startedAt) {
+      throw new SegfleetError(
+        'conflict',
+        `${folder.path} holds a run of ${own.startedAt}, ${mirror!.url} one of ${copied.startedAt}; name another --out or checkpoint.url`,
+      );
+    }
+    // Whoever takes a run over says so there first.
+    const isBehind = isResumed && copied !== undefined && (!own || own.resumed.length < copied.resumed.length);
+    return yield* run({ folder, mirror, before: isBehind ? copied : own, isBehind });
   } finally {
     await release();
   }
+}
+
+async function openMirror({ job, base, out, mirror }: RunOptions, folder: RunFolder): Promise<Mirror | undefined> {
+  if (!mirror) return undefined;
+  if (job.spec.checkpoint.url === undefined) {
+    throw new SegfleetError(
+      'usage',
+      '--mirror keeps a copy of the run folder beside its checkpoints, and the job names no place for them; set checkpoint.url (s3://bucket/prefix or file:/folder)',
+    );
+  }
+  return new Mirror(await openStore(checkpointUrl(job, base, out)), folder);
 }
 
 /** Where the checkpoints of a job lie: as it says, or in its run folder. */
 export const checkpointUrl = ({ spec: { checkpoint } }: Job, base: string, folder: string): string =>
   checkpoint.url === undefined ? new RunFolder(folder).checkpoints : dataPath(base, checkpoint.url);
 
-/** Whoever wrote there before can write no more. */
-function claimCheckpoints(store: Store, { metadata, spec }: Job, now: () => Date): Promise<Checkpoints> {
-  const { last, best } = spec.checkpoint;
-  return Checkpoints.claim(store, { run: metadata.name, keep: { last, best }, now });
+/** A process that was asked to end has so long for what it could also leave undone. */
+const copyPatienceMs = 10_000;
+
+/** Whence a run goes on. */
+export interface Restored {
+  readonly state: State;
+  readonly position: Position;
+  /** When that checkpoint was written. */
+  readonly written: string;
 }
 
 export class RunWriter {
   readonly folder: RunFolder;
   readonly store: Store;
   /** Whence the run goes on, where it is resumed and has got as far as a checkpoint. */
-  readonly restored: { readonly state: State; readonly position: Position } | undefined;
+  readonly restored: Restored | undefined;
+  readonly #mirror: Mirror | undefined;
   readonly #course: Course;
   readonly #now: () => Date;
   readonly #before: RunRecord | undefined;
@@ -82,6 +133,7 @@ export class RunWriter {
 
   private constructor(parts: {
     folder: RunFolder;
+    mirror: Mirror | undefined;
     course: Course;
     now: () => Date;
     before: RunRecord | undefined;
@@ -96,6 +148,7 @@ export class RunWriter {
     this.restored = parts.restored;
     this.#course = parts.course;
     this.#now = parts.now;
+    this.#mirror = parts.mirror;
     this.#before = parts.before;
     this.#checkpoints = parts.checkpoints;
     this.#record = parts.record;
@@ -109,30 +162,38 @@ export class RunWriter {
    * steps stays until it is known where the run stands
    */
   static async open(
-    folder: RunFolder,
+    entered: Entered,
     course: Course,
-    { base, resume, provenance, now = () => new Date() }: RunOptions,
+    { base, provenance, now = () => new Date() }: RunOptions,
     { mayBeAhead = false } = {},
   ): Promise<RunWriter> {
+    const { folder, mirror, isBehind } = entered;
     const { job, cases, split, options } = course;
     const { name } = job.metadata;
     const moved = withPathsFrom(job, base, folder.path);
-    const before = resume ? folder.readRecord<RunRecord>() : undefined;
-    if (before) refuseOtherJob(before, moved);
+    if (entered.before) refuseOtherJob(entered.before, moved);
 
     const store = await openStore(checkpointUrl(job, base, folder.path));
-    if (!resume && (await manifestKeys(store)).length > 0) {
+    if (!entered.before && (await manifestKeys(store)).length > 0) {
       throw new SegfleetError(
         'conflict',
         `${store.url} holds checkpoints already; continue their run with --resume, or name another place in checkpoint.url`,
       );
     }
-    const found = resume ? await restore(store) : undefined;
-    if (resume && !found && !mayBeAhead) {
+    const { last, best } = job.spec.checkpoint;
+    // Whoever wrote there before can write no more: what is read from here on stays as it is.
+    const checkpoints = await Checkpoints.claim(store, { run: name, keep: { last, best }, now });
+    if (isBehind) await mirror!.fill();
+    const before = isBehind ? folder.readRecord<RunRecord>() : entered.before;
+    const found = before && (await restore(store));
+    if (before && !found && !mayBeAhead) {
       throw new SegfleetError('notFound', `there is no checkpoint to resume from in ${store.url}; start the run without --resume`);
     }
-    const restored = found && { state: found.state, position: found.manifest.position as unknown as Position };
-    const checkpoints = await claimCheckpoints(store, job, now);
+    const restored = found && {
+      state: found.state,
+      position: found.manifest.position as unknown as Position,
+      written: found.manifest.written,
+    };
 
     const { version, library } = loadTensorFlow();
     const begun: RunRecord = {
@@ -160,7 +221,9 @@ export class RunWriter {
     const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun) };
     const record = again ? { ...begun, fleet: before.fleet, resumed: [...begun.resumed, again] } : begun;
     const log = await EventLog.open(folder.events, mayBeAhead ? undefined : position);
-    return new RunWriter({ folder, course, now, before, store, restored, checkpoints, record, log });
+    // Whoever wrote that checkpoint may have ended before it said so.
+    if (restored && !log.hasCheckpoint(position)) log.append(checkpointEvent(position), now());
+    return new RunWriter({ folder, mirror, course, now, before, store, restored, checkpoints, record, log });
   }
 
   get record(): RunRecord {
@@ -199,8 +262,8 @@ export class RunWriter {
     const { versions, library, precision, threads } = this.#record;
     await writeAtomically(this.folder.job, renderJob(this.#record.job));
     await this.update({});
-    return this.say({
-      event: 'start',
+    const started = this.say({
+      event: 'start' as const,
       name: job.metadata.name,
       folder: this.folder.path,
       loss: describeLoss(loss),
@@ -219,7 +282,26 @@ export class RunWriter {
       ...more,
       ...(this.#before && { resumedAtStep: (this.restored?.position ?? startOfRun).step }),
     });
+    await this.#copy();
+    return started;
   }
+
+  /** Who shares the steps. @throws conflict: another process has taken the run over, and its workers with it */
+  async updateFleet(fleet: RunRecord['fleet']): Promise<void> {
+    await this.update({ fleet });
+    if (!this.#mirror) return;
+    const signal = AbortSignal.timeout(copyPatienceMs);
+    await this.#mirror.writeRecord(() => this.#checkpoints.check({ signal }), { signal }).catch(error => {
+      // Where it fails otherwise, the next checkpoint comes to it.
+      if (error instanceof SegfleetError && error.code === 'conflict') throw error;
+    });
+  }
+
+  /** What the copy in the store must have before it may be gone on from a checkpoint. */
+  async #copy(signal?: AbortSignal): Promise<void> {
+    await this.#mirror?.write(() => this.#checkpoints.check({ signal }), { signal });
+  }
+
 
   /** The data are known to the byte. @throws integrity: they are not those of the split file, or not those that the run began with */
   async knowData(digest: string): Promise<void> {
@@ -252,21 +334,25 @@ export class RunWriter {
   }
 
   /** Writes a checkpoint: all of it, or the manifest where workers have stored its chunks. */
-  async checkpoint(position: Position, contents: { readonly state: State } | { readonly chunks: readonly Chunk[] }): Promise<void> {
+  async checkpoint(
+    position: Position,
+    contents: { readonly state: State } | { readonly chunks: readonly Chunk[] },
+  ): Promise<CheckpointEvent> {
     const { step, scores, stepOfEpoch } = position;
-    if (this.#savedStep === step) {
-      // Before and after the validation of an epoch: the second needs a name of its own.
-      this.#checkpoints = await claimCheckpoints(this.store, this.#course.job, this.#now);
-    }
+    // Before and after the validation of an epoch: the second needs a name of its own.
+    if (this.#savedStep === step) this.#checkpoints = await this.#checkpoints.renew();
     this.#savedStep = step;
+    // Whoever goes on from this checkpoint finds all that it covers told.
+    await this.#copy();
     const score = stepOfEpoch === 0 ? scores.at(-1) : undefined;
     const described = { step, ...(score !== undefined && { score }), position: { ...position, scores: [...scores] } };
     if ('state' in contents) await this.#checkpoints.save({ ...described, state: contents.state });
     else await this.#checkpoints.commit({ ...described, chunks: [...contents.chunks] });
+    return this.say(checkpointEvent(position));
   }
 
   /** Evaluates the best weights, writes the report and closes the record. @param program as it will; its weights change */
-  async finish(program: Program, position: Position): Promise<TrainEvent> {
+  async finish(program: Program, position: Position): Promise<DoneEvent> {
     const { folder } = this;
     const { job, split, store } = this.#course;
     const best = bestEpoch(position);
@@ -298,6 +384,7 @@ export class RunWriter {
       endedAt: this.#now().toISOString(),
       exit: { code: 0 },
     });
+    await this.#copy();
     return done;
   }
 
@@ -308,6 +395,7 @@ export class RunWriter {
     const exit = { code: known?.exitCode ?? 1, error: known?.code ?? 'bug', message: (error as Error).message };
     // If the disk is full this fails too; the first error is the one to tell.
     await this.update({ status, endedAt: this.#now().toISOString(), exit }).catch(() => {});
+    await this.#copy(AbortSignal.timeout(copyPatienceMs)).catch(() => {});
   }
 
   close(): void {

@@ -12,9 +12,8 @@ import { stepInLanes } from './lanes.ts';
 import { afterEpoch, afterStep, isBest, type Position, startOfRun } from './position.ts';
 import { Program, type StepResult } from './program.ts';
 import type { RunRecord } from './runRecord.ts';
-import { inRunFolder, type RunOptions, RunWriter } from './runWriter.ts';
+import { type Entered, inRunFolder, type RunOptions, RunWriter } from './runWriter.ts';
 import { type Job, type LoadedJob, loadJob } from './spec.ts';
-import type { RunFolder } from './storage/runFolder.ts';
 import { epochEvent, type StepEvent, stepEvent, type TrainEvent } from './tracking/events.ts';
 
 export interface TrainOptions extends RunOptions {
@@ -23,15 +22,16 @@ export interface TrainOptions extends RunOptions {
 }
 
 /** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
-export const train = (options: TrainOptions): AsyncGenerator<TrainEvent, RunRecord> => inRunFolder(options, folder => run(options, folder));
+export const train = (options: TrainOptions): AsyncGenerator<TrainEvent, RunRecord> =>
+  inRunFolder(options, entered => run(options, entered));
 
-async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<TrainEvent, RunRecord> {
+async function* run(options: TrainOptions, entered: Entered): AsyncGenerator<TrainEvent, RunRecord> {
   const { job, base, signal } = options;
   const { lanes, wire } = job.spec.training;
   const { everySteps } = job.spec.checkpoint;
   const course = await Course.open(job, base);
   const { samples, store, split, stepsPerEpoch } = course;
-  const writer = await RunWriter.open(folder, course, options);
+  const writer = await RunWriter.open(entered, course, options);
   let position = writer.restored?.position ?? startOfRun;
 
   const filling = store.fill(samples.order(position.epoch).map(sample => samples.caseOf(sample)));
@@ -79,8 +79,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
         steps.push(event);
         yield writer.say(event);
         if (everySteps && position.step % everySteps === 0 && position.stepOfEpoch < stepsPerEpoch) {
-          await writer.checkpoint(position, { state: await program.state() });
-          yield writer.say({ event: 'checkpoint', step: position.step, epoch });
+          yield await writer.checkpoint(position, { state: await program.state() });
         }
       }
       await checkData();
@@ -107,8 +106,7 @@ async function* run(options: TrainOptions, folder: RunFolder): AsyncGenerator<Tr
       const state = await program.state();
       await writer.writeWeights(state, ended);
       position = ended;
-      await writer.checkpoint(position, { state });
-      yield writer.say({ event: 'checkpoint', step: position.step, epoch });
+      yield await writer.checkpoint(position, { state });
     }
 
     await checkData();

@@ -3,34 +3,50 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
+import { leaveLastWord } from '../termination.ts';
 
 export default class CoordinatorCommand extends BaseCommand {
   static override summary = 'Lead a run whose workers are other processes, on this machine or on others.';
   static override description =
     `Writes the run folder as \`train\` does. Workers join with \`segfleet worker\`; the run begins when there are workers.replicas of the job (or workers.min for a while), and goes on whoever comes and goes.
 
-Makes a key file for the run where there is none: copy it to the workers' machines, and to nobody else. With --resume it takes a run over, also one whose workers go on waiting for it.`;
+Makes a key file for the run where there is none: copy it to the workers' machines, and to nobody else. With --resume it takes a run over, also one whose workers go on waiting for it.
+
+Where the disk of this machine may be gone when it is started again (a pod), --mirror keeps a copy of the run folder beside the checkpoints, and --continue goes on from it.`;
   static override examples = [
     '<%= config.bin %> coordinator job.yaml --listen tcp://0.0.0.0:5555',
     '<%= config.bin %> coordinator job.yaml --listen tcp://0.0.0.0:5555 --resume',
+    '<%= config.bin %> coordinator job.yaml --listen tcp://0.0.0.0:5555 --continue --mirror --progress 0.0.0.0:8080',
   ];
   static override args = { job: Args.string({ required: true, description: 'The job file.' }) };
   static override flags = {
     set: setFlag,
     out: outFlag,
     resume: resumeFlag,
+    continue: Flags.boolean({
+      exclusive: ['resume'],
+      description: 'Begin the run, or resume it where there is one: in that folder or, with --mirror, in the store.',
+    }),
+    mirror: Flags.boolean({
+      description: 'Keep a copy of the run folder below checkpoint.url of the job, and begin with it where the folder is empty.',
+    }),
     listen: Flags.string({
       default: 'tcp://127.0.0.1:*',
       description: 'tcp://address:port, * being any free port; or ipc:///folder/name.',
     }),
+    progress: Flags.string({ helpValue: 'host:port', description: 'Serve GET /progress (JSON) and GET /healthz there, over HTTP.' }),
     keys: keysFlag,
   };
 
   async run(): Promise<void> {
+    // First of all: a process that is the first one of its container does not end by a signal that it does not listen for.
+    const signal = stopSignal();
     const { args, flags } = await this.parse(CoordinatorCommand);
     const { readJob, defaultOut } = await import('../../trainer/train.ts');
     const { lead } = await import('../../coordinator/lead.ts');
     const { createRunKeys, readRunKeys } = await import('../../coordinator/exchange/keys.ts');
+    const { advanceProgress, startProgress } = await import('../../coordinator/progress.ts');
+    const { serveProgress } = await import('../../coordinator/progressServer.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
@@ -45,11 +61,24 @@ Makes a key file for the run where there is none: copy it to the workers' machin
       return `${program} worker ${args.job}${settings} --join ${address}${keys ? ` --keys ${file}` : ''}`;
     };
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
-    const signal = stopSignal();
+    let state = startProgress(name, loaded.job.spec.workers.replicas);
+    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, () => state.progress);
+    const resume = flags.continue ? 'ifBegun' : flags.resume;
+    const { listen, mirror } = flags;
     try {
-      for await (const event of lead({ ...loaded, out, resume: flags.resume, listen: flags.listen, keys, signal })) view.show(event);
+      for await (const event of lead({ ...loaded, out, resume, mirror, listen, keys, signal })) {
+        view.show(event);
+        state = advanceProgress(state, event, new Date());
+        if (event.event !== 'done') continue;
+        const { steps, bestEpoch, best, weightsDigest } = event;
+        leaveLastWord({ result: { steps, bestEpoch, jaccard: best.pooled.jaccard, weightsDigest } });
+      }
+    } catch (error) {
+      state = advanceProgress(state, { event: 'failed' }, new Date());
+      throw error;
     } finally {
       view.close();
+      await progress?.close();
     }
   }
 }

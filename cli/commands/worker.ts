@@ -24,6 +24,8 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
   };
 
   async run() {
+    // First of all: a process that is the first one of its container does not end by a signal that it does not listen for.
+    const signal = stopSignal();
     const { args, flags } = await this.parse(Worker);
     const { preloadTensorFlow } = await import('../../trainer/engine/native.ts');
     void preloadTensorFlow();
@@ -41,7 +43,6 @@ Needs the job and the data of the run, to the byte; a worker that differs is ref
     const { job, base } = readJob(args.job, flags.set ?? []);
     const { join: coordinator, id = defaultId(), host, incarnation, out = defaultOut(job) } = flags;
     const keys = flags.keys === undefined ? undefined : await readRunKeys(flags.keys, job.metadata.name);
-    const signal = stopSignal();
     this.log(`${id}: joins the run ${job.metadata.name} at ${coordinator}, and waits while nobody answers`);
     const { code, sentence } = await join({ job, base, out, coordinator, keys, id, host, incarnation, signal });
     if (code === 'left') throw new SegfleetError('preempted', `${id} ${sentence}`);

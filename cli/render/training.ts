@@ -65,6 +65,7 @@ export class TrainingView {
         this.#epochs.push(event);
         return this.#print(this.#epochLine(event));
       case 'checkpoint':
+      case 'restored':
         return;
       case 'done':
         return this.#print(this.#ending(event));

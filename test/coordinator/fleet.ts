@@ -4,6 +4,7 @@
  * the promises of the design are checked (`I1` and so on are the invariants of the reliability catalogue).
  */
 
+import { History } from '../../coordinator/history.ts';
 import { advanceMember, createMember, type Done, type Member, type MemberEvent, type Order } from '../../coordinator/member.ts';
 import type { Digests, FromCoordinator, FromWorker, Holding, Prepared } from '../../coordinator/messages.ts';
 import { advance, createRound, type Effect, type Round, type RoundEvent, type RoundOptions } from '../../coordinator/round.ts';
@@ -36,6 +37,7 @@ export interface Fault {
     | 'cut'
     | 'add'
     | 'leave'
+    | 'leaveAll'
     | 'twin'
     | 'coordinator'
     | 'pauseCoordinator'
@@ -52,7 +54,7 @@ const healedAt = 60_000;
 const mustEndWithin = 240_000;
 
 const timing = { deadAfterMs: 2500, hungAfterMs: 8000, gatherMs: 3000, stateWithinMs: 20_000, quarantineMs: 5000 };
-const memberTiming = { heartbeatMs: 300, duplicateMs: 10_000, silenceMs: 1e9 };
+const memberTiming = { heartbeatMs: 300, duplicateMs: 10_000, silenceMs: 1e9, leaveMs: 60_000 };
 
 interface Process {
   readonly id: string;
@@ -60,13 +62,14 @@ interface Process {
   member: Member;
   weights: number;
   step: number;
+  history: History;
   sums?: { step: number; sum: number };
   queue: Order[];
   busy: boolean;
   /** Raised by an abort: what is running then comes to nothing. */
   era: number;
-  /** The address at which its state can be had; an older one leads nowhere. */
-  offer?: string;
+  /** The address at which its state can be had, and what it was then; an older one leads nowhere. */
+  offer?: { readonly address: string; readonly weights: number; readonly history: string };
   /** What waits for its peers. */
   waiting?: () => void;
   pausedUntil: number;
@@ -91,6 +94,11 @@ export class Fleet {
   readonly counts = { lost: 0, checkpoints: 0, transfers: 0, rewinds: 0, stale: 0, events: 0 };
   #coordinatorPausedUntil = 0;
   #committed: number | undefined;
+  /** The steps that the coordinator has told of, in order; and as they were before the newest manifest: all that its successor finds. */
+  #told: number[] = [];
+  #kept: readonly number[] = [];
+  /** The newest checkpoint that the coordinator knows of: what it covers has been told. */
+  #storedByThis = 0;
   /** The steps whose manifest is written. */
   readonly #durable = new Set([0]);
   /** The step that must be durable before another one is committed. */
@@ -139,6 +147,7 @@ export class Fleet {
     const { steps } = this.plan;
     for (let step = 1; step <= steps; step++) if (!this.#digests.has(step)) throw new Error(`I2: step ${step} was never committed`);
     if (!this.#durable.has(steps)) throw new Error('I5: the run ended before its last state was durable');
+    if (this.#told.length !== steps) throw new Error(`only the steps ${this.#told} were told of`);
     return true;
   }
 
@@ -214,6 +223,7 @@ export class Fleet {
         case 'send': {
           const { id, session, body } = effect;
           if (body.type === 'offerState') this.counts.transfers++;
+          if (body.type === 'end' && body.code === 'left' && term === this.round.options.term) this.#released(id);
           const message: FromCoordinator = { version: 1, run: 'r', term, session, body };
           const to = this.processes.find(process => process.id === id && process.process === session.process);
           if (to && to.cutUntil <= this.now) this.#post(() => this.#toWorker(to, { heard: message }));
@@ -230,14 +240,19 @@ export class Fleet {
           break;
         case 'applied':
           if (effect.report !== String(this.expected[effect.step]))
-            throw new Error(`I1: ${effect.id} reports ${effect.report} of step ${effect.step}`);
+            throw new Error(`I1: ${effect.report} is reported of step ${effect.step}`);
+          if (term === this.round.options.term) this.#tell(effect.step);
           break;
         case 'checkpointed': {
           const { step, shares } = effect;
           this.counts.checkpoints++;
           if (shares.some((share, rank) => share !== `${step}:${rank}/${shares.length}`))
             throw new Error(`I5: shares ${shares} of step ${step}`);
-          this.#after(this.#draw() * 500, () => this.#writeManifest(step, term));
+          if (term === this.round.options.term && this.#told.length < step)
+            throw new Error(`step ${step} is stored, and only the steps ${this.#told} were told of`);
+          if (term === this.round.options.term) this.#storedByThis = Math.max(this.#storedByThis, step);
+          const told = [...this.#told];
+          this.#after(this.#draw() * 500, () => this.#writeManifest(step, term, told));
           break;
         }
         case 'end':
@@ -261,14 +276,32 @@ export class Fleet {
 
   #position(step: number, term: number): void {
     if (term === this.round.options.term) this.#committed = step;
+    if (term === this.round.options.term) this.#told = this.#told.filter(told => told <= Math.max(step, this.#storedByThis));
     this.#owed = step > this.#newestDurable() ? step : 0;
     if (step > 0 && !this.#digests.has(step)) throw new Error(`I2: goes on from step ${step}, which was never committed`);
   }
 
+  /** Whoever is let go leaves the state where the run stands with another, or in the storage. */
+  #released(id: string): void {
+    const { step } = this.processes.findLast(process => process.id === id)!;
+    // It came back when the run had begun again without it.
+    if (step !== (this.round.committed?.step ?? step)) return;
+    const isHeld = [...this.round.workers.values()].some(({ holds }) => holds && holds.step >= step);
+    if (!isHeld && step > this.#newestDurable()) throw new Error(`${id} was let go with the state of step ${step}, which nobody else has`);
+  }
+
+  /** What it has told of is told of once more after a new coordinator took over: that is dropped. */
+  #tell(step: number): void {
+    if (step <= this.#told.length) return;
+    if (step !== this.#told.length + 1) throw new Error(`step ${step} is told of after step ${this.#told.length}`);
+    this.#told.push(step);
+  }
+
   /** What the coordinator's main thread does; that of a coordinator that is dead does nothing more. */
-  #writeManifest(step: number, term: number): void {
+  #writeManifest(step: number, term: number, told: readonly number[]): void {
     if (term !== this.round.options.term) return;
-    if (this.now < this.#coordinatorPausedUntil) return this.#at(this.#coordinatorPausedUntil, () => this.#writeManifest(step, term));
+    if (this.now < this.#coordinatorPausedUntil) return this.#at(this.#coordinatorPausedUntil, () => this.#writeManifest(step, term, told));
+    this.#kept = told;
     this.#durable.add(step);
     this.#advance([{ durable: step }]);
   }
@@ -306,6 +339,7 @@ export class Fleet {
       member,
       weights: this.expected[step],
       step,
+      history: new History(),
       queue: [...orders],
       busy: false,
       era: 0,
@@ -425,9 +459,15 @@ export class Fleet {
         process.weights = applySum(process.weights, order.step, process.sums.sum);
         process.step = order.step;
         process.sums = undefined;
+        process.history.add({ step: order.step, report: String(process.weights) });
         return finish(() => this.#done(process, { type: 'applied', step: order.step, report: String(process.weights) }))();
+      case 'report': {
+        const { from } = order;
+        return wait(5, () => this.#done(process, { type: 'reports', from, until: process.step, reports: process.history.from(from) }));
+      }
       case 'save': {
         const { generation, step, rank, size } = order;
+        process.history.saving(step);
         if (process.step !== order.step) throw new Error(`I5: ${process.id} saves step ${order.step} at step ${process.step}`);
         this.#after(200 + this.#draw() * 2000, () => {
           this.#done(process, { type: 'saved', generation, step, rank, size, share: `${step}:${rank}/${size}` });
@@ -437,21 +477,20 @@ export class Fleet {
       case 'offer':
         if (process.step !== order.step) throw new Error(`I4: ${process.id} offers step ${order.step} at step ${process.step}`);
         return wait(10, () => {
-          process.offer = `${process.process}#${process.weights}#${this.#order}`;
-          this.#done(process, { type: 'offering', step: order.step, address: process.offer });
+          const address = `${process.process}#${this.#order}`;
+          process.offer = { address, weights: process.weights, history: process.history.write() };
+          this.#done(process, { type: 'offering', step: order.step, address });
         });
-      case 'fetch': {
-        const [from, weights] = order.address.split('#');
+      case 'fetch':
         return wait(50 + this.#draw() * 500, () => {
-          const donor = this.processes.find(({ process }) => process === from)!;
-          if (donor.dead || donor.ended || donor.offer !== order.address)
-            return this.#done(process, { type: 'unfetched', address: order.address });
-          process.weights = Number(weights);
+          const { offer, dead, ended } = this.processes.find(donor => order.address.startsWith(`${donor.process}#`))!;
+          if (dead || ended || offer?.address !== order.address) return this.#done(process, { type: 'unfetched', address: order.address });
+          process.weights = offer.weights;
+          process.history = History.read(offer.history);
           process.step = order.step;
           process.sums = undefined;
           this.#done(process, { type: 'holding', holds: this.#holding(process) });
         });
-      }
     }
   }
 
@@ -471,6 +510,9 @@ export class Fleet {
     const alive = this.processes.filter(process => !process.dead && !process.ended);
     const victim = alive[worker % Math.max(1, alive.length)];
     switch (kind) {
+      case 'leaveAll':
+        for (const process of alive) this.#toWorker(process, { leave: true });
+        return;
       case 'add':
         return this.#start(`n${this.processes.length}`, 0);
       case 'impostor':
@@ -486,6 +528,8 @@ export class Fleet {
         this.round = createRound(this.#options(this.round.options.term + 1));
         this.#coordinatorPausedUntil = 0;
         this.#committed = undefined;
+        this.#told = [...this.#kept];
+        this.#storedByThis = this.#newestDurable();
         return;
     }
     if (!victim) return;

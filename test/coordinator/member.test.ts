@@ -1,7 +1,7 @@
 /**
  * What a worker keeps from one coordinator to the next; all else of member.ts is tried together with round.ts in round.test.ts.
  */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { advanceMember, createMember, type Done, defaultMemberTiming, type MemberOutcome } from '../../coordinator/member.ts';
 import type { FromCoordinatorBody, FromWorkerBody } from '../../coordinator/messages.ts';
 
@@ -31,8 +31,13 @@ class Driver {
     return this;
   }
 
-  tick(): this {
-    this.last = advanceMember(this.last.member, { tick: true, stalledMs: 0 }, 0);
+  tick(now = 0): this {
+    this.last = advanceMember(this.last.member, { tick: true, stalledMs: 0 }, now);
+    return this;
+  }
+
+  leave(): this {
+    this.last = advanceMember(this.last.member, { leave: true }, 0);
     return this;
   }
 
@@ -99,4 +104,44 @@ test('what breaks in the exchange of the seat before is not taken for a fault of
   const unreachable: Done = { type: 'unreachable', generation: 1, rank: 1 };
   expect(driver.done(unreachable).sent).toEqual([]);
   expect(driver.done({ type: 'listening', generation: 1, address: 'here' }).done(unreachable).sent).toEqual([unreachable]);
+});
+
+test('reports that are asked for twice are said once, unless the answer got lost', () => {
+  const driver = new Driver().seated(1, 7, 0, 1).hear(1, { type: 'report', from: 4 });
+  expect(driver.last.orders).toEqual([{ order: 'report', from: 4 }]);
+  expect(driver.hear(1, { type: 'report', from: 4 }).last.orders).toEqual([]);
+  const reports: Done = { type: 'reports', from: 4, until: 7, reports: [] };
+  expect(driver.done(reports).sent).toEqual([reports]);
+  expect(driver.hear(1, { type: 'report', from: 4 }).last.orders).toEqual([{ order: 'report', from: 4 }]);
+});
+
+describe('asked to go', () => {
+  const left = (sentence: string) => [{ order: 'end', code: 'left', sentence: expect.stringContaining(sentence) }];
+
+  test('before the run let it in, it goes at once', () => {
+    expect(new Driver().leave().last.orders).toEqual(left('left before the run let it in'));
+  });
+
+  test('it waits for the word of the coordinator, and says so with every heartbeat', () => {
+    const driver = new Driver().seated(1, 7, 0, 1).leave();
+    expect(driver.sent).toEqual([{ type: 'leave' }]);
+    expect(driver.tick().sent).toEqual([expect.objectContaining({ type: 'heartbeat' }), { type: 'leave' }]);
+    expect(driver.hear(1, { type: 'end', code: 'left', sentence: 'left the run' }).last.orders).toEqual(left('left the run'));
+  });
+
+  test('while it comes back to a new coordinator, it does so first: it may be all that holds the state', () => {
+    const driver = Driver.betweenTwo().leave();
+    expect(driver.last.orders).toEqual([]);
+    driver.done({ type: 'holding', holds: { step: 1, digest: 'x', epoch: 0, next: 1, finished: false } });
+    expect(driver.sent).toMatchObject([{ type: 'join', holds: { step: 1 } }]);
+    driver.hear(2, { type: 'welcome' });
+    expect(driver.tick().sent).toEqual([expect.objectContaining({ type: 'heartbeat' }), { type: 'leave' }]);
+  });
+
+  test('it does not wait for long for a coordinator that does not answer', () => {
+    const { leaveMs } = defaultMemberTiming;
+    const driver = new Driver().seated(1, 7, 0, 1).leave();
+    expect(driver.tick(leaveMs).last.orders).toEqual([]);
+    expect(driver.tick(leaveMs + 1).last.orders).toEqual(left('whose coordinator has not answered for 25 s'));
+  });
 });

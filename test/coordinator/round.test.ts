@@ -9,6 +9,7 @@ const kinds: Fault['kind'][] = [
   'cut',
   'add',
   'leave',
+  'leaveAll',
   'twin',
   'coordinator',
   'pauseCoordinator',

@@ -63,19 +63,34 @@ class Driver {
     return this.do(...this.round.members.map(id => this.prepared(id, change)));
   }
 
-  /** What the members say that have stored their shares of the checkpoint. */
+  /** What the members say that have applied the step and stored their shares of its checkpoint. */
   saved(...ids: string[]): RoundEvent[] {
     const { committed, checkpoint } = this.round;
     const { generation, step } = committed!;
     const size = checkpoint!.ranks.length;
-    return ids.map(id =>
+    return ids.flatMap(id => [
+      applied(id, step),
       from(id, { type: 'saved', generation, step, rank: checkpoint!.ranks.indexOf(id), size, share: `${id} of ${size}` }),
-    );
+    ]);
   }
 
-  /** What happened, without what was sent. */
+  /** What happened, without what was sent and what was reported. */
   get happened(): readonly Effect[] {
-    return this.effects.filter(effect => effect.do !== 'send');
+    return this.effects.filter(effect => effect.do !== 'send' && effect.do !== 'applied');
+  }
+
+  /** The steps that were reported. */
+  get told(): number[] {
+    return this.effects.flatMap(effect => (effect.do === 'applied' ? [effect.step] : []));
+  }
+
+  /** So much later, and all are still there. */
+  later(ms: number): this {
+    this.now += ms;
+    const beats = [...this.round.workers.keys()].map(id =>
+      from(id, { type: 'heartbeat', generation: this.round.generation, step: 0, started: 0, prepared: 0, stalledMs: 0 }),
+    );
+    return this.do(...beats, { tick: true });
   }
 
   prepared(id: string, change: object = {}): RoundEvent {
@@ -100,6 +115,8 @@ const from = (id: string, body: FromWorkerBody, attempt = 0): RoundEvent => ({
   session: { process: `00000000-0000-4000-8000-0000000000${id.padStart(2, '0')}`, attempt },
   body,
 });
+
+const applied = (id: string, step: number): RoundEvent => from(id, { type: 'applied', step, report: `r${step}` });
 
 test('the first generation: lanes are dealt by rank, and the step starts once all listen', () => {
   const driver = new Driver({ workers: { min: 1, expected: 3 } }).join('1', '2', '3');
@@ -342,12 +359,154 @@ test('a checkpoint that was asked for and lost with all workers is made at the n
   expect(driver.said('2')[0]).toMatchObject({ type: 'commit', committed: { step: 1, checkpoint: true } });
 });
 
-test('what a worker reports of a step is passed on, as often as it comes', () => {
-  const applied = from('1', { type: 'applied', step: 1, report: 'r' });
-  const driver = new Driver().computing('1').do(applied, applied);
-  expect(driver.effects).toEqual(new Array(2).fill({ do: 'applied', id: '1', step: 1, report: 'r' }));
-  driver.do(from('2', { type: 'applied', step: 1, report: 'r' }));
-  expect(driver.happened).toEqual([]);
+describe('what workers report of their steps', () => {
+  /** A worker that has reported these steps from there on. */
+  const reports = (id: string, from_: number, until: number, ...steps: number[]): RoundEvent =>
+    from(id, { type: 'reports', from: from_, until, reports: steps.map(step => ({ step, report: `r${step}` })) });
+  const asked = (driver: Driver, id: string) => driver.said(id).filter(({ type }) => type === 'report');
+
+  test('is passed on once, whoever says it', () => {
+    const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').prepare();
+    driver.do(applied('1', 1), applied('1', 1), applied('2', 1));
+    expect(driver.effects).toEqual([{ do: 'applied', step: 1, report: 'r1' }]);
+    // Of a step that is not committed.
+    expect(driver.do(applied('1', 2)).told).toEqual([]);
+  });
+
+  test('is asked for again where it got lost: of one worker after the other, until one answers', () => {
+    const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').prepare();
+    expect(asked(driver.later(900), '1')).toEqual([]);
+    expect(asked(driver.later(200), '1')).toEqual([{ type: 'report', from: 1 }]);
+    expect([...asked(driver.later(900), '1'), ...asked(driver, '2')]).toEqual([]);
+    expect(asked(driver.later(200), '2')).toEqual([{ type: 'report', from: 1 }]);
+    expect(driver.do(reports('2', 1, 1, 1)).told).toEqual([1]);
+    expect([...asked(driver.later(5000), '1'), ...asked(driver, '2')]).toEqual([]);
+  });
+
+  test('comes in order: a later one is not taken before the one that got lost', () => {
+    const driver = new Driver().computing('1').prepare().prepare().do(applied('1', 2));
+    expect(driver.told).toEqual([]);
+    expect(asked(driver.later(1100), '1')).toEqual([{ type: 'report', from: 1 }]);
+    expect(driver.do(reports('1', 1, 2, 1, 2)).told).toEqual([1, 2]);
+  });
+
+  test('and no checkpoint covers is asked for by a successor at once, answer after answer', () => {
+    const driver = new Driver({ term: 2, savedStep: 3 }).joinAt(7, '1');
+    expect(asked(driver, '1')).toEqual([{ type: 'report', from: 4 }]);
+    driver.do(reports('1', 4, 7, 4, 5));
+    expect(driver.told).toEqual([4, 5]);
+    expect(asked(driver, '1')).toEqual([{ type: 'report', from: 6 }]);
+    // An answer to a question of before.
+    expect(driver.do(reports('1', 4, 7, 4, 5)).told).toEqual([]);
+    driver.do(reports('1', 6, 7, 6, 7));
+    expect(driver.told).toEqual([6, 7]);
+    expect(asked(driver.later(5000), '1')).toEqual([]);
+  });
+
+  test('is waited for before a checkpoint counts: whoever goes on from that must not lack it', () => {
+    const driver = new Driver().computing('1').prepare({ after: 'checkpoint' });
+    driver.do(driver.saved('1')[1]);
+    expect(driver.happened).toEqual([]);
+    driver.do(applied('1', 1));
+    expect(driver.effects.map(effect => effect.do)).toEqual(['applied', 'checkpointed']);
+  });
+
+  test('is given up where a worker that holds the state has none of it: then it is covered by a checkpoint', () => {
+    const driver = new Driver({ term: 2, savedStep: 3 }).joinAt(7, '1');
+    driver.do(reports('1', 4, 6));
+    expect(driver.round.told).toBe(3);
+    driver.do(reports('1', 4, 7));
+    expect(driver.round.told).toBe(7);
+  });
+
+  test('is told again of steps that are computed again', () => {
+    const driver = new Driver().computing('1').prepare().do(applied('1', 1));
+    driver
+      .do(from('1', { type: 'gone' }))
+      .computing('2')
+      .prepare();
+    expect(driver.do(applied('2', 1)).told).toEqual([1]);
+  });
+});
+
+describe('leaving', () => {
+  const leave = (...ids: string[]) => ids.map(id => from(id, { type: 'leave' }));
+  const isGone = (driver: Driver, id: string) => driver.said(id).some(body => body.type === 'end' && body.code === 'left');
+
+  test('one of several goes at the next boundary', () => {
+    const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').do(...leave('1'));
+    expect(isGone(driver, '1')).toBe(false);
+    expect(isGone(driver.prepare(), '1')).toBe(true);
+    expect(driver.round).toMatchObject({ members: ['2'], checkpointDue: false });
+  });
+
+  test('all go when the state of the boundary is stored, and whoever comes then goes on from it', () => {
+    const driver = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').do(...leave('1', '2'));
+    driver.prepare();
+    expect(driver.said('1').at(-1)).toMatchObject({ type: 'commit', committed: { step: 1, checkpoint: true } });
+    driver.do(...driver.saved('1', '2'));
+    expect(driver.happened).toMatchObject([{ do: 'checkpointed', step: 1 }]);
+    driver.do({ durable: 1 });
+    expect([isGone(driver, '1'), isGone(driver, '2')]).toEqual([true, true]);
+    driver.joinAt(1, '3').listening();
+    expect(driver.said('3')).toMatchObject([{ type: 'start', step: 2 }]);
+  });
+
+  test('the last one stores the state also where it waits for others', () => {
+    const driver = new Driver({ workers: { min: 2, expected: 2 } }).computing('1', '2').prepare();
+    driver.do(applied('1', 1), from('2', { type: 'gone' }));
+    expect(driver.round).toMatchObject({ phase: 'boundary', members: [] });
+    driver.do(...leave('1')).listening();
+    expect(isGone(driver, '1')).toBe(false);
+    driver.do(...driver.saved('1'), { durable: 1 });
+    expect(isGone(driver, '1')).toBe(true);
+  });
+
+  test.each([
+    ['that has gone on since the checkpoint stores its state before it goes', 7, false],
+    ['that holds the checkpoint goes at once', 3, true],
+  ])('after a new coordinator took over, before enough have come back, one %s', (_, step, goesAtOnce) => {
+    const driver = new Driver({ term: 2, savedStep: 3, workers: { min: 2, expected: 2 } }).joinAt(step, '1').do(...leave('1'));
+    expect(isGone(driver, '1')).toBe(goesAtOnce);
+    if (goesAtOnce) return;
+    driver.listening();
+    expect(driver.said('1')).toMatchObject([{ type: 'commit', committed: { step: 7, checkpoint: true } }]);
+  });
+
+  test('one whose state another has does not store it', () => {
+    const driver = new Driver({ term: 2, savedStep: 3, workers: { min: 3, expected: 3 } }).joinAt(7, '1', '2').do(...leave('1'));
+    expect(isGone(driver, '1')).toBe(true);
+    expect(driver.round.committed).toBeUndefined();
+  });
+
+  test('does not keep a run from ending that is asked to stop', () => {
+    const driver = new Driver({ workers: { min: 1, expected: 2 } })
+      .computing('1', '2')
+      .do(...leave('1', '2'), { ask: 'stop', code: 'preempted' });
+    driver.prepare();
+    driver.do(...driver.saved('1', '2'), { durable: 1 });
+    expect(driver.happened).toMatchObject([
+      { do: 'end', code: 'preempted', sentence: expect.stringContaining('the checkpoint is written') },
+    ]);
+    expect(driver.said('1')).toMatchObject([{ type: 'end', code: 'preempted' }]);
+  });
+});
+
+test('asked to stop while workers are still coming back to it, a successor has their state stored first', () => {
+  const driver = new Driver({ term: 2, savedStep: 3, workers: { min: 2, expected: 2 } })
+    .joinAt(7, '1')
+    .do({ ask: 'stop', code: 'preempted' });
+  driver.listening();
+  expect(driver.said('1')).toMatchObject([{ type: 'commit', committed: { step: 7, checkpoint: true } }]);
+  driver.do(from('1', { type: 'reports', from: 4, until: 7, reports: [4, 5, 6, 7].map(step => ({ step, report: '' })) }));
+  driver.do(...driver.saved('1'), { durable: 7 });
+  expect(driver.happened).toMatchObject([{ do: 'end', code: 'preempted' }]);
+});
+
+test('a run that is over needs nobody to come, and tells whoever comes', () => {
+  const driver = new Driver({ savedStep: 9, isOver: true }).do({ tick: true });
+  expect(driver.happened).toMatchObject([{ do: 'end', code: 'ok' }]);
+  expect(driver.joinAt(9, '1').effects).toMatchObject([{ do: 'send', id: '1', body: { type: 'end', code: 'ok' } }]);
 });
 
 test('a worker of another job is refused', () => {

@@ -127,8 +127,8 @@ class Toy implements WorkerTask {
     };
   }
 
-  async exportState() {
-    return Buffer.from(JSON.stringify({ step: this.#step, weights: this.#weights }));
+  async exportState(note: string) {
+    return Buffer.from(JSON.stringify({ step: this.#step, weights: this.#weights, note }));
   }
 
   async importState(bytes: Uint8Array, step: number) {
@@ -139,6 +139,7 @@ class Toy implements WorkerTask {
     this.#weights = state.weights;
     this.#sums = undefined;
     say('imported', { step, weights: this.#weights });
+    return state.note;
   }
 
   async close() {

@@ -12,12 +12,13 @@ import { isMember, memberDigest } from './shardIndex.ts';
 /** Files that are read at once. */
 const numReaders = 4;
 
-/** The same number as `CaseStore.digest`. @throws notFound, notAllowed */
-export async function sourceDigest(cases: readonly LabelledCase[]): Promise<string> {
+/** The same number as `CaseStore.digest`. @throws notFound, notAllowed; the reason of the signal */
+export async function sourceDigest(cases: readonly LabelledCase[], signal?: AbortSignal): Promise<string> {
   const digests: { id: string; digest: string }[] = [];
   const queue = cases.entries();
   const work = async () => {
     for (const [i, { id, image, mask, fov }] of queue) {
+      signal?.throwIfAborted();
       const [ofImage, ofMask, ofView] = await Promise.all([image, mask, fov].map(file => file && digestOf(file)));
       digests[i] = { id, digest: caseDigest(ofImage!, ofMask!, ofView) };
     }

@@ -85,6 +85,20 @@ export class Checkpoints {
     return this.#term;
   }
 
+  /** @throws conflict: another writer has taken over */
+  async check(options: StoreOptions = {}): Promise<void> {
+    await this.#checkTerm(options);
+  }
+
+  /** The same writer under the next term: a second checkpoint of a step then has a name of its own. @throws conflict: another has taken over */
+  async renew(options: StoreOptions = {}): Promise<Checkpoints> {
+    const { version, manifest } = await this.#checkTerm(options);
+    const term = this.#term + 1;
+    const renewed = encodePointer({ run: this.#options.run, term, manifest });
+    if (!(await this.#store.putIfMatch(pointerKey, renewed, version, options))) throw this.#conflict('has moved latest.json');
+    return new Checkpoints(this.#store, this.#options, term);
+  }
+
   /**
    * Writes a checkpoint; one at a time. When this returns it was read back, and older ones that are not kept are gone.
    *
@@ -112,14 +126,14 @@ export class Checkpoints {
     return manifest;
   }
 
-  async #checkTerm({ signal }: StoreOptions): Promise<string> {
+  async #checkTerm({ signal }: StoreOptions): Promise<{ version: string; manifest: string | null }> {
     const there = await readPointer(this.#store, signal);
     if (there?.pointer?.term !== this.#term) throw this.#conflict(`has taken it over (term ${there?.pointer?.term ?? 'unknown'})`);
-    return there.version;
+    return { version: there.version, manifest: there.pointer.manifest };
   }
 
   async #movePointer(manifest: string, options: StoreOptions): Promise<void> {
-    const version = await this.#checkTerm(options);
+    const { version } = await this.#checkTerm(options);
     const moved = encodePointer({ run: this.#options.run, term: this.#term, manifest });
     if (!(await this.#store.putIfMatch(pointerKey, moved, version, options))) throw this.#conflict('has moved latest.json');
   }

@@ -3,7 +3,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { writeAtomically } from './files.ts';
 
@@ -41,11 +41,17 @@ export class RunFolder {
   get overlays(): string {
     return join(this.path, 'overlays');
   }
+  get weightsFolder(): string {
+    return join(this.path, 'weights');
+  }
   weights(selection: Selection): string {
-    return join(this.path, 'weights', `${selection}.safetensors`);
+    return join(this.weightsFolder, `${selection}.safetensors`);
+  }
+  get evaluations(): string {
+    return join(this.path, 'evaluation');
   }
   evaluation(selection: Selection): string {
-    return join(this.path, 'evaluation', selection);
+    return join(this.evaluations, selection);
   }
 
   /** True where a run was begun here, even one that was killed before its first checkpoint. */
@@ -53,8 +59,13 @@ export class RunFolder {
     return existsSync(this.record);
   }
 
-  /** Makes the folder for a new run. @throws conflict where something is there already */
-  async create(): Promise<void> {
+  /**
+   * Makes the folder for a new run.
+   *
+   * @param anew what a run leaves that was ended before its record was written may be there, and is written again
+   * @throws conflict where something is there already
+   */
+  async create({ anew = false } = {}): Promise<void> {
     try {
       await mkdir(this.path, { recursive: true });
     } catch (error) {
@@ -66,7 +77,9 @@ export class RunFolder {
         `${this.path} holds a run already; continue it with --resume, or choose another folder with --out`,
       );
     }
-    const [other] = readdirSync(this.path).filter(name => !name.startsWith('.'));
+    const { job, events, results, weightsFolder, curves, overlays, evaluations } = this;
+    const known = anew ? [job, events, results, weightsFolder, curves, overlays, evaluations].map(file => basename(file)) : [];
+    const [other] = readdirSync(this.path).filter(name => !name.startsWith('.') && !known.includes(name));
     if (other) throw new SegfleetError('conflict', `${this.path} is not empty (it holds ${other}); choose another folder with --out`);
   }
 
@@ -76,13 +89,15 @@ export class RunFolder {
     for (let attempt = 0; ; attempt++) {
       try {
         const handle = await open(file, 'wx');
-        await handle.writeFile(String(process.pid));
+        await handle.writeFile(`${process.pid} ${startOf(process.pid)}`);
         await handle.close();
         return () => rm(file, { force: true });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fromSystemError(error, `run folder ${this.path}`);
-        const holder = Number(await readFile(file, 'utf8').catch(() => ''));
-        if (attempt > 0 || (holder && existsSync(`/proc/${holder}`) && holder !== process.pid)) {
+        const [holder, start] = (await readFile(file, 'utf8').catch(() => '')).split(' ');
+        // In a container that is started again, its number is that of another process, or of a thread of one.
+        const isThere = holder !== '' && Number(holder) !== process.pid && startOf(Number(holder)) === (start ?? startOf(Number(holder)));
+        if (attempt > 0 || (isThere && existsSync(`/proc/${holder}`))) {
           throw new SegfleetError(
             'conflict',
             `process ${holder} is writing to ${this.path}; wait for it, or choose another folder with --out`,
@@ -110,5 +125,16 @@ export class RunFolder {
 
   writeRecord(record: unknown): Promise<void> {
     return writeAtomically(this.record, `${JSON.stringify(record, null, 2)}\n`);
+  }
+}
+
+/** When a process was started, in ticks since the machine was; empty where there is none of that number. */
+function startOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19];
+  } catch {
+    return '';
   }
 }

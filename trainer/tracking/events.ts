@@ -131,6 +131,13 @@ export function epochEvent(
   };
 }
 
+/** @param position that it holds: after an epoch, it is of that one */
+export const checkpointEvent = ({ step, epoch, stepOfEpoch }: Position): CheckpointEvent => ({
+  event: 'checkpoint',
+  step,
+  epoch: stepOfEpoch === 0 && step > 0 ? epoch - 1 : epoch,
+});
+
 /** The lines of an earlier part of the run that happened before `position`, by default all. */
 function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_INFINITY, epoch: Number.POSITIVE_INFINITY }): TrainEvent[] {
   if (!existsSync(file)) return [];
@@ -154,16 +161,17 @@ function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_IN
 type Place = Pick<Position, 'step' | 'epoch'>;
 
 export class EventLog {
-  readonly epochs: EpochEvent[];
+  readonly epochs: EpochEvent[] = [];
   /** The last step that it tells of, 0 if none. */
-  lastStep: number;
+  lastStep = 0;
+  /** The last checkpoint that it tells of, and how many epochs it had told of by then. */
+  #checkpoint: { readonly step: number; readonly epochs: number } | undefined;
   readonly #file: string;
   readonly #descriptor: number;
 
   private constructor(file: string, events: readonly TrainEvent[]) {
     this.#file = file;
-    this.epochs = events.filter(event => event.event === 'epoch');
-    this.lastStep = events.findLast(event => event.event === 'step')?.step ?? 0;
+    for (const event of events) this.#take(event);
     this.#descriptor = openSync(file, 'a');
   }
 
@@ -174,9 +182,20 @@ export class EventLog {
     return new EventLog(file, events);
   }
 
-  append(event: TrainEvent, now: Date): void {
+  /** Whether it tells of the checkpoint of this position, or of a later one. */
+  hasCheckpoint({ step, scores }: Position): boolean {
+    const last = this.#checkpoint;
+    return last !== undefined && (last.step > step || (last.step === step && last.epochs >= scores.length));
+  }
+
+  #take(event: TrainEvent): void {
     if (event.event === 'epoch') this.epochs.push(event);
     if (event.event === 'step') this.lastStep = event.step;
+    if (event.event === 'checkpoint') this.#checkpoint = { step: event.step, epochs: this.epochs.length };
+  }
+
+  append(event: TrainEvent, now: Date): void {
+    this.#take(event);
     try {
       writeSync(this.#descriptor, `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
       if (event.event === 'epoch') fsyncSync(this.#descriptor);
