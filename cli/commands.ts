@@ -22,6 +22,7 @@ import Init from './commands/init.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
+import Operator from './commands/operator.ts';
 import Predict from './commands/predict.ts';
 import Reproduce from './commands/reproduce.ts';
 import Setup from './commands/setup.ts';
@@ -50,6 +51,7 @@ export const commands = {
   losses: Losses,
   'losses:explain': LossesExplain,
   'losses:value': LossesValue,
+  operator: Operator,
   predict: Predict,
   reproduce: Reproduce,
   setup: Setup,

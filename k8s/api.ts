@@ -5,7 +5,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { type Dispatcher, fetch, type Response } from 'undici';
+import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici';
 import { SegfleetError } from '../trainer/errors.ts';
 import { ApiError, refusal, type ServerStatus } from './apiError.ts';
 import { apiVersion, fieldManager } from './names.ts';
@@ -54,12 +54,17 @@ export interface Cancel {
   readonly signal?: AbortSignal;
 }
 
+export interface Guarded {
+  /** Called when there is a connection and the request is about to go out on it: what it throws keeps it from that. */
+  readonly guard?: () => void;
+}
+
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: T;
 }
 
-interface Request {
+interface Request extends Guarded {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
@@ -139,13 +144,10 @@ export class Api {
   }
 
   /** @throws conflict: it is there already */
-  create<T extends KubeObject>(object: T, { signal }: Cancel = {}): Promise<T> {
+  create<T extends KubeObject>(object: T, options: Cancel & Guarded = {}): Promise<T> {
     const { kind, name, where } = partsOf(object);
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), {
-      body: object,
-      query: { fieldManager },
-      signal,
-    });
+    const request = { body: object, query: { fieldManager }, ...options };
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), request);
   }
 
   /**
@@ -154,23 +156,33 @@ export class Api {
    * @param manager whose fields they are
    * @throws conflict: another has set a field otherwise, unless `force`
    */
-  apply<T extends KubeObject>(object: KubeObject, { manager = fieldManager, force = false, dryRun = false } = {}): Promise<T> {
+  apply<T extends KubeObject>(
+    object: KubeObject,
+    {
+      manager = fieldManager,
+      force = false,
+      dryRun = false,
+      guard,
+    }: { manager?: string; force?: boolean; dryRun?: boolean } & Guarded = {},
+  ): Promise<T> {
     const { kind, name, where } = partsOf(object);
     return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PATCH', pathOf(kind, where, name), {
       body: object,
       contentType: 'application/apply-patch+yaml',
       query: { fieldManager: manager, force, dryRun: dryRun ? 'All' : undefined },
+      guard,
     });
   }
 
   /** A JSON merge patch. With a resourceVersion in it only that version is changed. */
-  patch<T extends KubeObject>(ref: ObjectRef, patch: unknown, subresource?: 'status' | 'scale'): Promise<T> {
+  patch<T extends KubeObject>(ref: ObjectRef, patch: unknown, subresource?: 'status' | 'scale', { guard }: Guarded = {}): Promise<T> {
     const { kind, name, where } = partsOf(ref);
     const path = pathOf(kind, where, name, subresource);
     return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PATCH', path, {
       body: patch,
       contentType: 'application/merge-patch+json',
       query: { fieldManager },
+      guard,
     });
   }
 
@@ -185,11 +197,11 @@ export class Api {
   }
 
   /** With what belongs to it, in the background. With a uid only that one. @throws notFound, conflict */
-  async delete(ref: ObjectRef): Promise<void> {
+  async delete(ref: ObjectRef, { guard }: Guarded = {}): Promise<void> {
     const { kind, name, where } = partsOf(ref);
     const { uid, resourceVersion } = ref.metadata;
     const body = { propagationPolicy: 'Background', ...((uid || resourceVersion) && { preconditions: { uid, resourceVersion } }) };
-    await this.#json(`${kind} ${name}${inNamespace(where)}`, 'DELETE', pathOf(kind, where, name), { body });
+    await this.#json(`${kind} ${name}${inNamespace(where)}`, 'DELETE', pathOf(kind, where, name), { body, guard });
   }
 
   /**
@@ -258,8 +270,9 @@ export class Api {
     return this.#json(path, 'GET', path);
   }
 
+  /** What is under way is given up. */
   async close(): Promise<void> {
-    await this.#dispatcher?.close();
+    await this.#dispatcher?.destroy();
   }
 
   async #json<T>(doing: string, method: string, path: string, request: Request = {}): Promise<T> {
@@ -291,7 +304,7 @@ export class Api {
       return await fetch(url, {
         method,
         headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        ...(body !== undefined && bodyOf(JSON.stringify(body), request.guard)),
         dispatcher: this.#dispatcher,
         signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
       });
@@ -334,8 +347,20 @@ function pathOf(kind: Kind, { namespace }: Where, name?: string, subresource?: s
   return [root + scope, plural, ...(name === undefined ? [] : [encodeURIComponent(name)]), ...(subresource ? [subresource] : [])].join('/');
 }
 
+/** A stream that is read when the connection is there: until then a request waits, in a process that is stopped for as long as that takes. */
+function bodyOf(text: string, guard: (() => void) | undefined): Pick<RequestInit, 'body' | 'duplex'> {
+  if (!guard) return { body: text };
+  const pull = (stream: ReadableStreamDefaultController) => {
+    guard();
+    stream.enqueue(new TextEncoder().encode(text));
+    stream.close();
+  };
+  return { body: new ReadableStream({ pull }, { highWaterMark: 0 }), duplex: 'half' };
+}
+
 function unanswered(doing: string, cause: unknown): unknown {
-  if (cause instanceof SegfleetError) return cause;
+  const ours = [cause, (cause as Error).cause].find(error => error instanceof SegfleetError);
+  if (ours) return ours;
   const { message, cause: inner } = cause as Error;
   const why = inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
   return new ApiError(`${doing}: the API server does not answer (${why}); check the network and the context, then try again`, {

@@ -94,6 +94,11 @@ export class Caches {
     for (const watch of this.#jobs) yield* watch.values();
   }
 
+  /** Whether changes of that kind are seen at all. */
+  isWatched(kind: string): boolean {
+    return this.#children.has(kind as Kind);
+  }
+
   /** Anything of a kind that is watched, by its key. */
   find(kind: string, key: string): KubeObject | undefined {
     if (kind === 'TrainingJob') return this.job(key);

@@ -195,10 +195,12 @@ export class Controller {
   }
 
   /** Whether what the API server once refused is not to be said any more. */
-  #accepted(key: string, { metadata: { generation } }: TrainingJob, { create, apply }: Plan): boolean {
+  #accepted(key: string, { metadata: { generation, namespace } }: TrainingJob, { create, apply }: Plan): boolean {
     const rejected = this.#rejected.get(key);
     const isIt = ({ kind, metadata }: KubeObject) => kind === rejected?.kind && metadata.name === rejected.name;
-    if (!rejected || (rejected.generation === generation && ![...create, ...apply].some(isIt))) return false;
+    if (!rejected) return false;
+    const isThere = this.#caches.find(rejected.kind, `${namespace}/${rejected.name}`) !== undefined;
+    if (rejected.generation === generation && !isThere && ![...create, ...apply].some(isIt)) return false;
     return this.#rejected.delete(key);
   }
 
@@ -206,16 +208,18 @@ export class Controller {
   async #decide(key: string, job: TrainingJob): Promise<{ plan: Plan; againMs?: number }> {
     const { reconcile, clock, settings, makeKeys } = this.#options;
     const context: Context = { now: clock.date(), settings, makeKeys };
-    let observed = await this.#observe(key, job);
+    let observed = this.#observe(key, job);
     let plan = reconcile(observed, context);
     if (!plan.needsEvents && plan.needsLog === undefined) return { plan };
     const namespace = job.metadata.namespace!;
     if (plan.needsEvents) {
-      this.#secrets.doubt(key);
       const about = [observed.coordinator, observed.workers, ...observed.pods].flatMap(object => object?.metadata.uid ?? []);
       const events = await this.#evidence.warnings(key, namespace, new Set(about));
       if (events.length > 0) {
-        observed = { ...observed, events };
+        // In the words of kubelet.
+        if (events.some(({ message }) => message?.includes(`secret "${childNames(job.metadata.name).keys}" not found`)))
+          this.#secrets.doubt(job);
+        observed = { ...this.#observe(key, job), events };
         plan = reconcile(observed, context);
       }
     }
@@ -226,10 +230,12 @@ export class Controller {
     return { plan, againMs: plan.needsEvents || plan.needsLog !== undefined ? evidenceAgainMs : undefined };
   }
 
-  async #observe(key: string, job: TrainingJob): Promise<Observed> {
+  #observe(key: string, job: TrainingJob): Observed {
     const found = this.#caches.observe(job);
-    // One that has ended needs no keys.
-    const secret = hasEnded(job) ? undefined : await this.#secrets.of(job);
+    const secret = this.#secrets.of(
+      job,
+      [found.coordinator, found.workers].filter(one => one !== undefined),
+    );
     const pod = coordinatorPodOf(job, found.pods);
     return {
       job,
@@ -277,7 +283,7 @@ export class Controller {
       if (hasEnded(job) || isOthers(job)) continue;
       const pod = coordinatorPodOf(job, this.#caches.observe(job).pods);
       const address = pod?.status?.podIP;
-      if (pod && address) targets.push({ key: keyOf(job), pod: pod.metadata.uid!, address });
+      if (pod && address) targets.push({ key: keyOf(job), pod: pod.metadata.uid!, address, run: job.metadata.name });
     }
     return targets;
   }

@@ -14,25 +14,27 @@ import type { KeySecrets } from './keySecrets.ts';
 import { NotLeading } from './lease.ts';
 import { mergePatch } from './mergePatch.ts';
 import type { AnyObject, KubeObject, ObjectRef, TrainingJob } from './objects.ts';
-import { belongsTo, controllerOf } from './owners.ts';
-import type { Plan } from './plan.ts';
+import { belongsTo } from './owners.ts';
+import type { EventDraft, Plan } from './plan.ts';
 import type { JobStatus } from './status.ts';
 import { keyOf } from './watch.ts';
 
 export interface EffectsOptions {
   readonly api: Pick<Api, 'create' | 'apply' | 'delete' | 'get' | 'patch'>;
-  readonly caches: Pick<Caches, 'find'>;
-  readonly secrets: Pick<KeySecrets, 'note'>;
+  readonly caches: Pick<Caches, 'find' | 'isWatched' | 'observe'>;
+  readonly secrets: Pick<KeySecrets, 'note' | 'find'>;
   readonly expectations: Expectations;
   readonly recorder: Pick<EventRecorder, 'record'>;
   readonly clock: Clock;
-  /** @throws where this process may change nothing */
+  /** Right before each request. @throws where this process may change nothing */
   check(): void;
   onStatusWrite?(): void;
 }
 
 /** A status that is not urgent is written at most so often. */
 const statusMs = 5000;
+
+const mostUntold = 20;
 
 /** A child that the API server does not want as it is: a user, or whoever runs the cluster, has to know. */
 export class Rejection extends Error {
@@ -49,6 +51,7 @@ export class Rejection extends Error {
 export class Effects {
   readonly #options: EffectsOptions;
   readonly #statusWrittenAt = new Map<string, number>();
+  readonly #untold = new Map<string, readonly EventDraft[]>();
 
   constructor(options: EffectsOptions) {
     this.#options = options;
@@ -66,37 +69,49 @@ export class Effects {
       if (ref.kind === job.kind) return undefined;
     }
     const dueMs = await this.report(job, plan);
-    // No watch tells of what was created.
-    return plan.create.length > 0 ? 0 : dueMs;
+    // Of these no watch tells.
+    return plan.create.some(({ kind }) => !this.#options.caches.isWatched(kind)) ? 0 : dueMs;
   }
 
   /** Status and events alone. @returns after how long the status, which changes too fast, is due */
   async report(job: TrainingJob, { status, urgent, events }: Plan): Promise<number | undefined> {
+    // What was done is not decided again, so what tells of it must not be lost where the status could not be written.
+    const untold = new Map([...(this.#untold.get(keyOf(job)) ?? []), ...events].map(event => [JSON.stringify(event), event]));
+    if (untold.size > 0) this.#untold.set(keyOf(job), [...untold.values()].slice(-mostUntold));
     const dueMs = await this.#writeStatus(job, status, urgent ?? false);
-    // They tell of what the status tells: if that is not written yet, they are decided again with it.
     if (dueMs !== undefined) return dueMs;
-    for (const event of events) await this.#options.recorder.record(job, event);
+    this.#untold.delete(keyOf(job));
+    for (const event of untold.values()) await this.#options.recorder.record(job, event);
     return undefined;
   }
 
   forget(key: string): void {
     this.#statusWrittenAt.delete(key);
+    this.#untold.delete(key);
   }
 
   async #create(job: TrainingJob, object: AnyObject): Promise<void> {
-    const { api, secrets, check } = this.#options;
-    check();
+    const { api, caches, secrets, check } = this.#options;
     let found: KubeObject;
     try {
-      found = await api.create<KubeObject>(object);
+      found = await api.create<KubeObject>(object, { guard: check });
     } catch (error) {
       if (!(isStatus(error, 409) && error.reason === 'AlreadyExists')) throw error;
-      const { name, namespace } = object.metadata;
-      found = await api.get<KubeObject>(object.kind as Kind, name, { namespace });
+      found = await this.#whatIsThere(job, object);
     }
     if (object.kind === 'Secret') secrets.note(job, found);
-    // Nobody's is as good as ours: whoever made it knew for whom.
-    if (controllerOf(found)) mustBelong(found, job);
+    mustBelong(found, job);
+    if (caches.isWatched(object.kind)) this.#expect(job, object, undefined);
+  }
+
+  #whatIsThere(job: TrainingJob, { kind, metadata: { name, namespace } }: AnyObject): Promise<KubeObject> {
+    const { api, caches, secrets } = this.#options;
+    if (kind !== 'Secret') return api.get<KubeObject>(kind as Kind, name, { namespace });
+    const { coordinator, workers } = caches.observe(job);
+    return secrets.find(
+      job,
+      [coordinator, workers].filter(one => one !== undefined),
+    );
   }
 
   async #apply(job: TrainingJob, object: AnyObject): Promise<void> {
@@ -105,12 +120,11 @@ export class Effects {
     if (known) mustBelong(known, job);
     const before = known?.metadata.resourceVersion;
     const fenced = known ? { ...object, metadata: { ...object.metadata, resourceVersion: before } } : object;
-    check();
     // One with a uid is a change of what is there. Applied, it would take away all that it does not repeat, and a Job does not let go of its template.
     // Of what is ours, in the very version that was seen, all that we say holds. What was not seen may be another's, and then is not overwritten.
     const { metadata } = object.metadata.uid
-      ? await api.patch<KubeObject>(object, fenced)
-      : await api.apply<KubeObject>(fenced, { force: known !== undefined });
+      ? await api.patch<KubeObject>(object, fenced, undefined, { guard: check })
+      : await api.apply<KubeObject>(fenced, { force: known !== undefined, guard: check });
     if (metadata.resourceVersion !== before) this.#expect(job, object, before);
   }
 
@@ -119,9 +133,8 @@ export class Effects {
     const known = this.#known(ref);
     const uid = ref.metadata.uid ?? known?.metadata.uid;
     if (!uid) return;
-    check();
     try {
-      await api.delete({ ...ref, metadata: { ...ref.metadata, uid } });
+      await api.delete({ ...ref, metadata: { ...ref.metadata, uid } }, { guard: check });
     } catch (error) {
       // It is gone, or another one is there by now.
       if (isStatus(error, 404) || (isStatus(error, 409) && !ref.metadata.resourceVersion)) return;
@@ -139,10 +152,9 @@ export class Effects {
     const dueMs = (writtenAt ?? Number.NEGATIVE_INFINITY) + statusMs - clock.now();
     if (dueMs > 0 && !urgent) return dueMs;
     const { resourceVersion } = job.metadata;
-    check();
     let written: KubeObject;
     try {
-      written = await api.patch(job, { metadata: { resourceVersion }, status: patch }, 'status');
+      written = await api.patch(job, { metadata: { resourceVersion }, status: patch }, 'status', { guard: check });
     } catch (error) {
       // It was deleted meanwhile.
       if (isStatus(error, 404) && error.reason === 'NotFound') return undefined;
@@ -169,8 +181,7 @@ function mustBelong(object: KubeObject, job: TrainingJob): void {
   const { name, namespace } = object.metadata;
   throw new SegfleetError(
     'conflict',
-    `${object.kind} ${name} in namespace ${namespace} belongs to another object than this job, perhaps to an earlier one of its name; ` +
-      'if it does not go away by itself, delete it',
+    `there is a ${object.kind} ${name} in namespace ${namespace} already, which does not belong to this job; delete it, or give the job another name`,
   );
 }
 

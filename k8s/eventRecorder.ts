@@ -49,8 +49,7 @@ export class EventRecorder {
     let known = this.#counts.get(`${namespace}/${name}`);
     if (known === undefined) {
       try {
-        check();
-        await api.create(event);
+        await api.create(event, { guard: check });
         return this.#remember(event, 1);
       } catch (error) {
         if (!isStatus(error, 409)) throw error;
@@ -58,14 +57,12 @@ export class EventRecorder {
       }
     }
     try {
-      check();
-      await api.patch(event, { count: known + 1, lastTimestamp: event.lastTimestamp });
+      await api.patch(event, { count: known + 1, lastTimestamp: event.lastTimestamp }, undefined, { guard: check });
       this.#remember(event, known + 1);
     } catch (error) {
       if (!isStatus(error, 404)) throw error;
       // Events are kept for an hour.
-      check();
-      await api.create(event);
+      await api.create(event, { guard: check });
       this.#remember(event, 1);
     }
   }

@@ -1,20 +1,24 @@
 /**
  * The Secrets with the keys of runs: that they are there, and whose they are, never what is in them. There is no watch of them, so that the operator
- * need not be allowed to read the Secrets of others; one is asked for by its name, once, and again where a job lacks something.
+ * need not see the Secrets of others; what it made it remembers, and after a new start the Jobs tell whose keys their pods have. Only where one is there
+ * that nobody knows of is it asked for, by its name.
  */
 import type { Api } from './api.ts';
 import { isStatus } from './apiError.ts';
 import type { Clock } from './clock.ts';
 import { evidenceAgainMs } from './evidence.ts';
-import { childNames } from './names.ts';
+import { annotations, childNames } from './names.ts';
 import type { KubeObject, TrainingJob } from './objects.ts';
+import { belongsTo } from './owners.ts';
+import { ownerReference } from './resources/owner.ts';
 import { keyOf } from './watch.ts';
 
 interface Seen {
+  /** The uid of the job. */
   readonly job: string;
   readonly at: number;
-  readonly secret: KubeObject;
-  isDoubted?: boolean;
+  /** Undefined: what was known is not believed any more. */
+  readonly secret: KubeObject | undefined;
 }
 
 export class KeySecrets {
@@ -27,18 +31,20 @@ export class KeySecrets {
     this.#clock = clock;
   }
 
-  /** Whosever it is. */
-  async of(job: TrainingJob): Promise<KubeObject | undefined> {
-    const { name, namespace, uid } = job.metadata;
+  /** @param jobs the two Jobs, if they are there */
+  of(job: TrainingJob, jobs: readonly KubeObject[]): KubeObject | undefined {
     const seen = this.#seen.get(keyOf(job));
-    if (seen?.job === uid && !(seen.isDoubted && this.#clock.now() - seen.at >= evidenceAgainMs)) return seen.secret;
-    this.#seen.delete(keyOf(job));
+    return seen && seen.job === job.metadata.uid ? seen.secret : namedBy(job, jobs);
+  }
+
+  /** One is there already: what it is. @throws notAllowed: where the operator may not ask, and no Job tells */
+  async find(job: TrainingJob, jobs: readonly KubeObject[]): Promise<KubeObject> {
+    const { name, namespace } = job.metadata;
     try {
-      const secret = await this.#api.get<KubeObject>('Secret', childNames(name).keys, { namespace });
-      this.note(job, secret);
-      return bare(secret);
+      return await this.#api.get<KubeObject>('Secret', childNames(name).keys, { namespace });
     } catch (error) {
-      if (isStatus(error, 404)) return undefined;
+      const named = isStatus(error, 403) ? namedBy(job, jobs) : undefined;
+      if (named) return named;
       throw error;
     }
   }
@@ -48,10 +54,12 @@ export class KeySecrets {
     this.#seen.set(keyOf(job), { job: job.metadata.uid!, at: this.#clock.now(), secret: bare(secret) });
   }
 
-  /** Something is wrong with the job: perhaps it is that its Secret is gone. */
-  doubt(key: string): void {
-    const seen = this.#seen.get(key);
-    if (seen) seen.isDoubted = true;
+  /** Kubernetes says that it is gone; that may be an old story. */
+  doubt(job: TrainingJob): void {
+    const seen = this.#seen.get(keyOf(job));
+    const now = this.#clock.now();
+    if (seen && now - seen.at < evidenceAgainMs) return;
+    this.#seen.set(keyOf(job), { job: job.metadata.uid!, at: now, secret: undefined });
   }
 
   forget(key: string): void {
@@ -59,8 +67,16 @@ export class KeySecrets {
   }
 }
 
-function bare({ metadata }: KubeObject): KubeObject {
-  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, annotations, labels, ownerReferences } = metadata;
-  const kept = { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, annotations, labels, ownerReferences };
-  return { apiVersion: 'v1', kind: 'Secret', metadata: kept };
+/** Where both Jobs agree. */
+function namedBy(job: TrainingJob, jobs: readonly KubeObject[]): KubeObject | undefined {
+  const uids = new Set(jobs.filter(one => belongsTo(one, job)).flatMap(({ metadata }) => metadata.annotations?.[annotations.keys] ?? []));
+  const [uid] = uids;
+  if (uids.size !== 1) return undefined;
+  const { name, namespace } = job.metadata;
+  const metadata = { name: childNames(name).keys, namespace, uid, ownerReferences: [ownerReference(job)] };
+  return { apiVersion: 'v1', kind: 'Secret', metadata };
+}
+
+function bare({ metadata: { name, namespace, uid, ownerReferences } }: KubeObject): KubeObject {
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace, uid, ownerReferences } };
 }

@@ -9,6 +9,8 @@ export const apiVersion = `${group}/${version}`;
 
 /** Of server-side apply, and of `managedBy` where a job names nobody else. */
 export const fieldManager = 'segfleet-operator';
+/** By its name alone; in which namespace it lies is up to whoever installs. */
+export const defaultLease = 'segfleet-operator';
 export const operatorName = `${group}/operator`;
 
 export const labels = {
@@ -17,6 +19,8 @@ export const labels = {
   /** The name of the TrainingJob, or what is left of it in 63 characters. */
   job: `${group}/job`,
   component: `${group}/component`,
+  /** Of the operator's own pods. */
+  role: 'app.kubernetes.io/component',
   /** Kueue's: passed on to the Job of the workers. */
   queue: 'kueue.x-k8s.io/queue-name',
 } as const;

@@ -3,12 +3,15 @@
  * signal does, after what it is at.
  */
 import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { SegfleetError } from '../trainer/errors.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
 import { Controller, type ControllerOptions, type ControllerTimes } from './controller.ts';
 import { Election, type ElectionOptions, type LeaseTimes } from './lease.ts';
 import { errorFields } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { labels } from './names.ts';
+import type { Settings } from './plan.ts';
 
 export interface OperatorOptions
   extends Pick<ControllerOptions, 'api' | 'namespaces' | 'settings' | 'reconcile' | 'makeKeys' | 'identity' | 'log'>,
@@ -17,14 +20,35 @@ export interface OperatorOptions
   /** Ends it. */
   readonly signal: AbortSignal;
   readonly times?: ControllerTimes & { readonly lease?: LeaseTimes };
-  /** Where it listens. */
-  onListening?(port: number): void;
 }
 
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
+
+/** `host:port`, an IPv6 address in brackets. @throws usage */
+export function parseAddress(text: string): Address {
+  const [, bracketed, plain, port] = /^(?:\[([\da-f:.]+)\]|([^:[\]/]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65_535)
+    throw new SegfleetError('usage', `--listen ${text}: host:port is expected, such as 0.0.0.0:8081`);
+  return { host, port: Number(port) };
+}
+
+/** `namespace/name`. @throws usage */
+export function parseLease(text: string): ElectionOptions['lease'] {
+  const [, namespace, name] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)\/([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)$/.exec(text) ?? [];
+  if (namespace === undefined || name === undefined)
+    throw new SegfleetError('usage', `--lease ${text}: namespace/name is expected, such as segfleet/segfleet-operator`);
+  return { namespace, name };
+}
+
+/** Who may ask coordinators: operators, all of those in the namespace of this one, and whoever collects metrics. */
+export const clientsOf = (ownNamespace: string | undefined, prometheusNamespace: string | undefined): Settings['clients'] => [
+  ...(ownNamespace === undefined ? [] : [{ namespace: ownNamespace, labels: { [labels.app]: 'segfleet', [labels.role]: 'operator' } }]),
+  ...(prometheusNamespace === undefined ? [] : [{ namespace: prometheusNamespace, labels: {} }]),
+];
 
 /** What is under way when it is told to end has so long; pods are killed after 30 s. */
 const graceMs = 20_000;
@@ -50,8 +74,8 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   const controller = new Controller({ ...options, check: () => election.check(), clock, random: Math.random, metrics });
   const term = new Term(stop => controller.lead(stop));
   const server = await serve(options.listen, { election, controller, metrics, requests: () => api.requests });
-  options.onListening?.((server.address() as { port: number }).port);
-  log('info', 'the operator has started', { identity, namespaces: options.namespaces ?? 'all', server: api.server });
+  const { address, port } = server.address() as AddressInfo;
+  log('info', 'the operator has started', { identity, namespaces: options.namespaces ?? 'all', server: api.server, address, port });
 
   const stopCaches = new AbortController();
   const stopElection = new AbortController();

@@ -13,6 +13,8 @@ export interface ProgressTarget {
   /** Of the coordinator's pod: what another pod said is forgotten. */
   readonly pod: string;
   readonly address: string;
+  /** What it must say that it runs: addresses are given to other pods in time. */
+  readonly run: string;
 }
 
 export type PollOutcome = 'answered' | 'unanswered' | 'refused' | 'garbled';
@@ -80,10 +82,11 @@ export class ProgressPoller {
     }
   }
 
-  async #ask({ key, pod, address }: ProgressTarget, agent: Agent, signal: AbortSignal): Promise<void> {
+  async #ask({ key, pod, address, run }: ProgressTarget, agent: Agent, signal: AbortSignal): Promise<void> {
     const { clock, port, timeoutMs, onPoll, onChange } = this.#options;
-    const answer = await ask(`http://${isIPv6(address) ? `[${address}]` : address}:${port}/progress`, agent, timeoutMs, signal);
+    const said = await ask(`http://${isIPv6(address) ? `[${address}]` : address}:${port}/progress`, agent, timeoutMs, signal);
     if (signal.aborted) return;
+    const answer = typeof said === 'string' || said.run === run ? said : 'garbled';
     onPoll?.(typeof answer === 'string' ? answer : 'answered');
     const now = clock.now();
     const known = this.#known.get(key);
