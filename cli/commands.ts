@@ -1,11 +1,13 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Cancel from './commands/cancel.ts';
 import CheckpointFetch from './commands/checkpoint/fetch.ts';
 import CheckpointList from './commands/checkpoint/list.ts';
 import CheckpointPrune from './commands/checkpoint/prune.ts';
 import CheckpointShow from './commands/checkpoint/show.ts';
 import CheckpointVerify from './commands/checkpoint/verify.ts';
+import ClusterCheck from './commands/cluster/check.ts';
 import Compare from './commands/compare.ts';
 import Coordinator from './commands/coordinator.ts';
 import DatasetImport from './commands/dataset/import.ts';
@@ -17,23 +19,34 @@ import DatasetVerify from './commands/dataset/verify.ts';
 import Demo from './commands/demo.ts';
 import Doctor from './commands/doctor.ts';
 import Evaluate from './commands/evaluate.ts';
+import Events from './commands/events.ts';
 import Export from './commands/export.ts';
 import Init from './commands/init.ts';
+import List from './commands/list.ts';
+import Logs from './commands/logs.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Predict from './commands/predict.ts';
 import Reproduce from './commands/reproduce.ts';
+import Resume from './commands/resume.ts';
+import Scale from './commands/scale.ts';
 import Setup from './commands/setup.ts';
+import Status from './commands/status.ts';
+import Submit from './commands/submit.ts';
+import Suspend from './commands/suspend.ts';
 import Train from './commands/train.ts';
+import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
 
 export const commands = {
+  cancel: Cancel,
   'checkpoint:fetch': CheckpointFetch,
   'checkpoint:list': CheckpointList,
   'checkpoint:prune': CheckpointPrune,
   'checkpoint:show': CheckpointShow,
   'checkpoint:verify': CheckpointVerify,
+  'cluster:check': ClusterCheck,
   compare: Compare,
   coordinator: Coordinator,
   'dataset:import': DatasetImport,
@@ -45,14 +58,23 @@ export const commands = {
   demo: Demo,
   doctor: Doctor,
   evaluate: Evaluate,
+  events: Events,
   export: Export,
   init: Init,
+  list: List,
+  logs: Logs,
   losses: Losses,
   'losses:explain': LossesExplain,
   'losses:value': LossesValue,
   predict: Predict,
   reproduce: Reproduce,
+  resume: Resume,
+  scale: Scale,
   setup: Setup,
+  status: Status,
+  submit: Submit,
+  suspend: Suspend,
   train: Train,
+  wait: Wait,
   worker: Worker,
 };

@@ -34,7 +34,8 @@ export function reportError(error: unknown, json: boolean): void {
   if (json) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
   else {
     process.stderr.write(`error: ${report.message}\n`);
-    if (report.code === 'bug') {
+    // That of a job on a cluster is told with the job.
+    if (report.code === 'bug' && report.details?.job === undefined) {
       process.stderr.write('This is a bug in segfleet. Please report it with the trace (set SEGFLEET_DEBUG=1 to see it).\n');
     }
   }

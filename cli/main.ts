@@ -25,6 +25,7 @@ function packageFile() {
       commands: { strategy: 'explicit', target: built ? './dist/cli/commands.js' : './cli/commands.ts', identifier: 'commands' },
       topics: {
         checkpoint: { description: 'The checkpoints of a run in a store: list, verify, show, prune and fetch them.' },
+        cluster: { description: 'A cluster: whether it can train.' },
         dataset: { description: 'Data sets: import, check, count, split, show and shard them.' },
         losses: { description: 'The loss functions: what each computes, and its value and gradient on given numbers.' },
       },

@@ -16,6 +16,7 @@ const kinds = {
   TrainingJob: { apiVersion, plural: 'trainingjobs', namespaced: true },
   Sweep: { apiVersion, plural: 'sweeps', namespaced: true },
   Job: { apiVersion: 'batch/v1', plural: 'jobs', namespaced: true },
+  Deployment: { apiVersion: 'apps/v1', plural: 'deployments', namespaced: true },
   Pod: { apiVersion: 'v1', plural: 'pods', namespaced: true },
   Service: { apiVersion: 'v1', plural: 'services', namespaced: true },
   ConfigMap: { apiVersion: 'v1', plural: 'configmaps', namespaced: true },
@@ -50,6 +51,15 @@ export interface Selection extends Where {
   readonly fieldSelector?: string;
 }
 
+export interface WriteOptions {
+  /** Whose fields they are. */
+  readonly manager?: string;
+  /** Everything is checked, and nothing is kept. */
+  readonly dryRun?: boolean;
+  /** Fields that the server does not know are refused instead of left out. */
+  readonly strict?: boolean;
+}
+
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: T;
@@ -76,9 +86,9 @@ export async function connect({ context, kubeconfig }: ConnectOptions = {}): Pro
     if (kubeconfig) config.loadFromFile(kubeconfig);
     else config.loadFromDefault();
   } catch (cause) {
-    throw new SegfleetError('usage', `the kubeconfig cannot be read (${(cause as Error).message}); name another one in KUBECONFIG`, {
-      cause,
-    });
+    const code = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'notFound' : 'usage';
+    const [why] = (cause as Error).message.split('\n');
+    throw new SegfleetError(code, `the kubeconfig cannot be read (${why}); name another one in KUBECONFIG`, { cause });
   }
   if (context !== undefined) {
     const known = config.getContexts().map(({ name }) => name);
@@ -100,8 +110,9 @@ export class Api {
   readonly server: string;
   readonly #config: KubeConfig;
   #dispatcher: Dispatcher | undefined;
-  /** Requests so far. */
+  /** Requests so far, and how many of them were answered. */
   requests = 0;
+  answers = 0;
 
   constructor(config: KubeConfig, server: string) {
     this.#config = config;
@@ -115,14 +126,18 @@ export class Api {
   }
 
   /** All of them, page by page, and the version of the whole from which a watch goes on. */
-  async list<T extends KubeObject>(kind: Kind, selection: Selection = {}): Promise<{ items: T[]; resourceVersion: string }> {
-    const { labelSelector, fieldSelector } = selection;
+  async list<T extends KubeObject>(
+    kind: Kind,
+    selection: Selection & { readonly signal?: AbortSignal } = {},
+  ): Promise<{ items: T[]; resourceVersion: string }> {
+    const { labelSelector, fieldSelector, signal } = selection;
     const items: T[] = [];
     let next: string | undefined;
     let resourceVersion = '';
     do {
       const query = { labelSelector, fieldSelector, limit: 500, continue: next };
-      const page = await this.#json<ListOf<T>>(`${kinds[kind].plural}${inNamespace(selection)}`, 'GET', pathOf(kind, selection), { query });
+      const doing = `${kinds[kind].plural}${inNamespace(selection)}`;
+      const page = await this.#json<ListOf<T>>(doing, 'GET', pathOf(kind, selection), { query, signal });
       // Items of a list do not say what they are.
       for (const item of page.items) items.push({ ...item, apiVersion: kinds[kind].apiVersion, kind });
       resourceVersion = page.metadata.resourceVersion;
@@ -132,9 +147,12 @@ export class Api {
   }
 
   /** @throws conflict: it is there already */
-  create<T extends KubeObject>(object: T): Promise<T> {
+  create<T extends KubeObject>(object: T, { manager = fieldManager, dryRun = false, strict = false }: WriteOptions = {}): Promise<T> {
     const { kind, name, where } = partsOf(object);
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), { body: object, query: { fieldManager } });
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), {
+      body: object,
+      query: { fieldManager: manager, dryRun: dryRun ? 'All' : undefined, fieldValidation: strict ? 'Strict' : undefined },
+    });
   }
 
   /**
@@ -153,13 +171,18 @@ export class Api {
   }
 
   /** A JSON merge patch. With a resourceVersion in it only that version is changed. */
-  patch<T extends KubeObject>(ref: ObjectRef, patch: unknown, subresource?: 'status' | 'scale'): Promise<T> {
+  patch<T extends KubeObject>(
+    ref: ObjectRef,
+    patch: unknown,
+    subresource?: 'status' | 'scale',
+    { manager = fieldManager }: WriteOptions = {},
+  ): Promise<T> {
     const { kind, name, where } = partsOf(ref);
     const path = pathOf(kind, where, name, subresource);
     return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PATCH', path, {
       body: patch,
       contentType: 'application/merge-patch+json',
-      query: { fieldManager },
+      query: { fieldManager: manager },
     });
   }
 
@@ -234,7 +257,9 @@ export class Api {
   ): AsyncGenerator<string> {
     const doing = `log of ${pod}${inNamespace({ namespace })}`;
     const path = `${pathOf('Pod', { namespace }, pod)}/log`;
-    const response = await this.#send(doing, 'GET', path, { query, signal, timeoutMs: query.follow ? 0 : deadlineMs });
+    // A whole log may take as long as its reader does.
+    const timeoutMs = query.follow || query.tailLines === undefined ? 0 : deadlineMs;
+    const response = await this.#send(doing, 'GET', path, { query, signal, timeoutMs });
     yield* linesOf(response, doing);
   }
 
@@ -273,13 +298,15 @@ export class Api {
     try {
       await this.#authenticate(headers);
       this.requests++;
-      return await fetch(url, {
+      const response = await fetch(url, {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
         dispatcher: this.#dispatcher,
         signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
       });
+      this.answers++;
+      return response;
     } catch (cause) {
       signal?.throwIfAborted();
       throw unanswered(doing, cause);
@@ -296,7 +323,16 @@ export class Api {
         this.#dispatcher ??= dispatcher;
       },
     };
-    await this.#config.applySecurityAuthentication(context as unknown as Parameters<KubeConfig['applySecurityAuthentication']>[0]);
+    try {
+      await this.#config.applySecurityAuthentication(context as unknown as Parameters<KubeConfig['applySecurityAuthentication']>[0]);
+    } catch (cause) {
+      const [why] = (cause as Error).message.split('\n');
+      throw new SegfleetError(
+        'usage',
+        `the kubeconfig cannot be used for ${this.server} (${why}); mend it, or name another context with --context`,
+        { cause },
+      );
+    }
   }
 }
 

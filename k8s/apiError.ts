@@ -46,7 +46,13 @@ export interface ServerStatus {
   readonly message?: string;
   readonly reason?: string;
   readonly code?: number;
-  readonly details?: { readonly retryAfterSeconds?: number };
+  readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly Cause[] };
+}
+
+/** Of an object that is not valid: one for each field that is wrong. */
+interface Cause {
+  readonly field?: string;
+  readonly message?: string;
 }
 
 /** @param doing what was tried, such as "trainingjobs x in namespace y" */
@@ -72,7 +78,20 @@ export function refusal(doing: string, status: number, said: ServerStatus, retry
         return new ApiError(sentence, { ...options, reason: 'NoSuchKind' });
       }
       return new ApiError(`${doing}: ${message || 'is not there'}`, options);
+    case 422: {
+      const wrong = (details?.causes ?? []).flatMap(cause => sentenceOf(cause) ?? []);
+      return new ApiError(`${doing}: ${[...new Set(wrong)].join('; ') || message}`, options);
+    }
     default:
       return new ApiError(`${doing}: ${message || `the API server answered ${status}`}`, options);
   }
+}
+
+/** In the words of trainer/spec.ts, which our rules have, and with the names that a user gives to fields: without `spec`. */
+function sentenceOf({ field = '', message = '' }: Cause): string | undefined {
+  // That more could be wrong.
+  if (field === '<nil>') return undefined;
+  const name = field.replace(/^\.?(spec\.)?/, '');
+  const said = message.replace(/^(Invalid|Unsupported|Required|Duplicate) value: |^Forbidden: /, '').replace(`${field} in body `, '');
+  return /^(is|has|must|cannot|needs|may) /.test(said) ? `${name} ${said}` : `${name}: ${said}`;
 }

@@ -9,6 +9,10 @@ export const apiVersion = `${group}/${version}`;
 
 /** Of server-side apply, and of `managedBy` where a job names nobody else. */
 export const fieldManager = 'segfleet-operator';
+/** Of what a user sets from the command line. */
+export const userManager = 'segfleet';
+/** By its name alone; in which namespace it lies is up to whoever installs. */
+export const defaultLease = 'segfleet-operator';
 export const operatorName = `${group}/operator`;
 
 export const labels = {
@@ -24,6 +28,8 @@ export const labels = {
 export const annotations = {
   /** The hash of what was applied: an object that has it needs no second apply. */
   applied: `${group}/applied`,
+  /** Of a Job: the uid of the Secret with the keys that its pods have. */
+  keys: `${group}/keys`,
 } as const;
 
 export type Component = 'coordinator' | 'worker';
@@ -65,7 +71,8 @@ export function childNames(job: string): ChildNames {
   return {
     coordinator: child('coordinator'),
     workers: child('workers'),
-    service: serviceName(child('coordinator')),
+    // The name of a Service begins with a letter; that of a job may begin with a digit.
+    service: /^[a-z]/.test(job) ? child('coordinator') : `j-${digestOf(job)}-coordinator`,
     keys: child('keys'),
     job: child('job'),
     network: child('network'),
@@ -76,9 +83,8 @@ export function childNames(job: string): ChildNames {
 /** A name that is too long ends in a hash of the whole. */
 function shortened(name: string, length: number): string {
   if (name.length <= length) return name;
-  const digest = hash('sha256', name).slice(0, 8);
+  const digest = digestOf(name);
   return `${name.slice(0, length - digest.length - 1).replace(/-+$/, '')}-${digest}`;
 }
 
-/** A Service begins with a letter, a job may begin with a digit; no job's child begins with `j-` and a digit otherwise. */
-const serviceName = (name: string) => (/^[a-z]/.test(name) ? name : `j-${name}`);
+const digestOf = (name: string) => hash('sha256', name).slice(0, 8);

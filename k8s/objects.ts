@@ -50,9 +50,12 @@ export interface BatchJob extends KubeObject {
     readonly parallelism?: number;
     readonly completions?: number;
     readonly suspend?: boolean;
+    readonly activeDeadlineSeconds?: number;
     readonly template: { readonly spec: { readonly containers: readonly { readonly image: string }[] } };
   };
   readonly status?: {
+    readonly startTime?: string;
+    readonly completionTime?: string;
     readonly active?: number;
     readonly ready?: number;
     readonly failed?: number;
@@ -106,6 +109,7 @@ export interface KubeEvent extends KubeObject {
   readonly firstTimestamp?: string;
   readonly lastTimestamp?: string;
   readonly eventTime?: string;
+  readonly series?: { readonly count?: number; readonly lastObservedTime?: string };
   readonly involvedObject: { readonly kind?: string; readonly name?: string; readonly namespace?: string; readonly uid?: string };
   readonly source?: { readonly component?: string };
   readonly reportingComponent?: string;

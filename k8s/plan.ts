@@ -16,6 +16,8 @@ export interface Settings {
   readonly storeSecret?: string;
   /** A PersistentVolumeClaim of that name in the namespace of each job, with the TensorFlow library; else it is in the image. */
   readonly libraryClaim?: string;
+  /** Ports of the store, for the NetworkPolicy: pods may connect to them anywhere, and to 443. */
+  readonly storePorts?: readonly number[];
   /** Selects the pods that may ask coordinators for progress: those of the operator, and of Prometheus. */
   readonly clients: readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[];
 }
@@ -23,7 +25,10 @@ export interface Settings {
 /** All that is known of one job, from the watches. */
 export interface Observed {
   readonly job: TrainingJob;
-  /** What the operator made for it, as it is now. */
+  /**
+   * What the operator made for it, as it is now: Service, ConfigMap, Secret, NetworkPolicy, PodDisruptionBudget. Metadata are enough, with uid and
+   * ownerReferences. Without its Secret and its ConfigMap a job does not start.
+   */
   readonly children: readonly KubeObject[];
   readonly coordinator?: BatchJob;
   readonly workers?: BatchJob;
@@ -35,6 +40,8 @@ export interface Observed {
   readonly events: readonly KubeEvent[];
   /** The last log lines of the pod that failed first: asked for once (Plan.needsLog). */
   readonly log?: { readonly pod: string; readonly lines: string };
+  /** What the API server said when it last refused to create or apply a child (400, 403, 422), until that child is accepted. */
+  readonly rejected?: { readonly kind: string; readonly name: string; readonly message: string };
 }
 
 export interface EventDraft {
@@ -48,11 +55,13 @@ export interface EventDraft {
 export interface Plan {
   /** Made only where they are not there yet: what must never be overwritten. */
   readonly create: readonly AnyObject[];
-  /** Server-side apply. */
+  /** Server-side apply, by force: the fields are ours. Of a Job that is there already only those that may change; its uid says which one is meant. */
   readonly apply: readonly AnyObject[];
   readonly remove: readonly ObjectRef[];
   /** The whole status as it should be; it is written if it differs from the observed one. */
   readonly status: JobStatus;
+  /** More has changed in it than numbers that change all the time: it is to be written now. */
+  readonly urgent?: boolean;
   readonly events: readonly EventDraft[];
   /** Look again after this time, even if nothing happens. */
   readonly requeueAfterMs?: number;

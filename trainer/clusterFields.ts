@@ -5,25 +5,30 @@
 import { z } from 'zod';
 
 /** Of an object of Kubernetes that a job names. */
-const objectName = z
+export const objectName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be the name of an object: lower-case letters, digits, dots and dashes');
 
-/** Of a volume in a pod. */
-const label = z
+/** Of a volume in a pod, of a stage of a sweep. */
+export const label = z
   .string()
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63');
 
-/** Amounts as Kubernetes writes them: 500m, 2, 1.5Gi. */
-const quantity = z.union([
-  z
-    .string()
-    .max(32)
-    .regex(/^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|e\d+)?$/, 'must be an amount such as 500m, 2 or 4Gi'),
-  z.number().min(0),
-]);
+/** Amounts as Kubernetes writes them: 500m, 2, 1.5Gi. A custom resource has whole numbers or texts here, no fractions. */
+const quantity = z
+  .union(
+    [
+      z
+        .string()
+        .max(32)
+        .regex(/^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|e\d+)?$/, 'must be an amount such as 500m, 2 or 4Gi'),
+      z.int().min(0),
+    ],
+    'must be an amount such as 500m, 2 or 4Gi, and in quotes where it has a point',
+  )
+  .describe('An amount such as 500m, 2 or 4Gi.');
 
 const absolutePath = z
   .string()
@@ -35,7 +40,8 @@ const amounts = z
   .refine(given => Object.keys(given).length <= 16, 'has more than 16 entries')
   .meta({ maxProperties: 16 });
 
-const texts = (maxEntries: number) =>
+/** Labels, annotations. */
+export const texts = (maxEntries: number) =>
   z
     .record(z.string().min(1).max(317), z.string().max(1024))
     .refine(given => Object.keys(given).length <= maxEntries, `has more than ${maxEntries} entries`)
@@ -48,27 +54,43 @@ const resources = z
   })
   .describe('Processors, memory and other resources of a pod.');
 
-const toleration = z.strictObject({
-  key: z.string().max(317).optional(),
-  operator: z.enum(['Equal', 'Exists']).optional(),
-  value: z.string().max(63).optional(),
-  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-  tolerationSeconds: z.int().min(0).optional().describe('Seconds, with NoExecute.'),
-});
+const toleration = z
+  .strictObject({
+    key: z.string().max(317).optional().describe('Of the taint; without one, any.'),
+    operator: z.enum(['Equal', 'Exists']).optional().describe('By default Equal.'),
+    value: z.string().max(63).optional().describe('Of the taint, with Equal.'),
+    effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional().describe('Of the taint; without one, any.'),
+    tolerationSeconds: z.int().min(0).optional().describe('Seconds, with NoExecute.'),
+  })
+  .refine(({ key, operator }) => key !== undefined || operator === 'Exists', {
+    path: ['operator'],
+    message: 'must be Exists where there is no key',
+  })
+  .refine(({ operator, value }) => operator !== 'Exists' || value === undefined, {
+    path: ['value'],
+    message: 'cannot be there with Exists, which takes any',
+  })
+  .refine(({ effect, tolerationSeconds }) => tolerationSeconds === undefined || effect === 'NoExecute', {
+    path: ['effect'],
+    message: 'must be NoExecute where there are tolerationSeconds',
+  });
 
 const volumeSources = ['claim', 'secret', 'configMap', 'emptyDir'] as const;
 const volume = z
   .strictObject({
     name: label.describe('Of the volume within the pod.'),
     mountPath: absolutePath.describe('Where it appears.'),
-    readOnly: z.boolean().default(false),
+    readOnly: z.boolean().default(false).describe('Pods cannot write to it.'),
     claim: objectName.optional().describe('A PersistentVolumeClaim in the namespace of the job.'),
     secret: objectName.optional().describe('A Secret in the namespace of the job.'),
     configMap: objectName.optional().describe('A ConfigMap in the namespace of the job.'),
     emptyDir: z
       .strictObject({
-        medium: z.enum(['', 'Memory']).optional(),
-        sizeLimit: quantity.optional(),
+        medium: z
+          .enum(['', 'Memory'])
+          .optional()
+          .describe('Memory: in RAM, which counts as memory of the pod. By default on the disk of the node.'),
+        sizeLimit: quantity.optional().describe('More than this, and the pod is evicted.'),
       })
       .optional()
       .describe('An empty folder that goes with the pod.'),
@@ -81,9 +103,12 @@ const environmentVariable = z.strictObject({
   name: z
     .string()
     .max(256)
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
-  value: z.string().max(4096).default(''),
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable')
+    .describe('Of the variable.'),
+  value: z.string().max(4096).default('').describe('What it holds.'),
 });
+
+const areDistinct = (names: readonly string[]) => new Set(names).size === names.length;
 
 const podSchema = z.strictObject({
   image: z
@@ -92,7 +117,7 @@ const podSchema = z.strictObject({
     .regex(/^[\w][\w.\-/:@]*$/, 'must be the reference of an image')
     .optional()
     .describe('By default the image of the operator.'),
-  imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
+  imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional().describe('By default that of the operator.'),
   imagePullSecrets: z.array(objectName).max(16).optional().describe('Names of Secrets.'),
   serviceAccountName: objectName.optional().describe('Its token is never mounted.'),
   resources: resources.optional(),
@@ -102,9 +127,20 @@ const podSchema = z.strictObject({
     .describe('Of the pod of the coordinator, which computes no steps.'),
   gpus: z.int().min(0).max(16).optional().describe('NVIDIA GPUs of each worker.'),
   nodeSelector: texts(32).optional().describe('Labels that a node must have.'),
-  tolerations: z.array(toleration).max(32).optional(),
-  volumes: z.array(volume).max(32).optional().describe('Mounted into coordinator and workers.'),
-  env: z.array(environmentVariable).max(64).optional().describe('Environment variables. Nothing secret belongs here.'),
+  tolerations: z.array(toleration).max(32).optional().describe('Taints of nodes that do not keep the pods away.'),
+  volumes: z
+    .array(volume)
+    .max(32)
+    .refine(given => areDistinct(given.map(({ name }) => name)), 'has two volumes of the same name')
+    .refine(given => areDistinct(given.map(({ mountPath }) => mountPath)), 'has two volumes at the same place')
+    .optional()
+    .describe('Mounted into coordinator and workers.'),
+  env: z
+    .array(environmentVariable)
+    .max(64)
+    .refine(given => areDistinct(given.map(({ name }) => name)), 'has two variables of the same name')
+    .optional()
+    .describe('Environment variables. Nothing secret belongs here.'),
   storeSecret: objectName
     .optional()
     .describe(
@@ -116,8 +152,8 @@ const podSchema = z.strictObject({
     .max(86_400)
     .default(60)
     .describe('Seconds that a pod has for a checkpoint when it is stopped.'),
-  labels: texts(32).optional(),
-  annotations: texts(32).optional(),
+  labels: texts(32).optional().describe('Added to those of the pods.'),
+  annotations: texts(32).optional().describe('Added to those of the pods.'),
 });
 
 const restartsSchema = z.strictObject({
@@ -152,7 +188,7 @@ export const clusterFields = {
     .max(2 ** 31 - 1)
     .optional()
     .describe('Seconds after which a job that has ended is deleted. Its checkpoints stay.'),
-  priorityClassName: objectName.optional(),
+  priorityClassName: objectName.optional().describe('Of the pods: a PriorityClass.'),
   managedBy: z
     .string()
     .max(63)

@@ -3,10 +3,12 @@
  */
 import { z } from 'zod';
 
-export const earlyStoppingSchema = z.strictObject({
-  patience: z.int().min(1).max(100_000).describe('Epochs without a better validation Jaccard after which the run ends.'),
-  minDelta: z.number().min(0).lt(1).default(0).describe('What counts as better: more than this above the best so far.'),
-});
+export const earlyStoppingSchema = z
+  .strictObject({
+    patience: z.int().min(1).max(100_000).describe('Epochs without a better validation Jaccard after which the run ends.'),
+    minDelta: z.number().min(0).lt(1).default(0).describe('What counts as better: more than this above the best so far.'),
+  })
+  .describe('Ends a run that gets no better. By default none does.');
 export type EarlyStoppingSpec = z.infer<typeof earlyStoppingSchema>;
 
 /** @param scores validation Jaccard of the epochs that are done */

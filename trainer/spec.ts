@@ -27,51 +27,54 @@ const seed = z
   .int()
   .min(0)
   .max(2 ** 31 - 1);
-const side = z.int().min(16).max(4096);
+const side = z.int().min(16).max(4096).describe('Pixels, a multiple of 16.');
 
-const dataSchema = z.strictObject({
-  path: z
-    .string()
-    .min(1)
-    .max(1024)
-    .describe(
-      'A folder with images/ and masks/, or with a manifest.csv; or a CSV manifest with the columns id, image and mask. Relative to the job file.',
-    ),
-  size: z
-    .strictObject({ height: side, width: side })
-    .default({ height: 256, width: 256 })
-    .describe('Images and masks are resized to this, unless `patches` are on; both divisible by the stride of the network (16).'),
-  channels: z
-    .union([z.literal(1), z.literal(3)])
-    .default(3)
-    .describe('1: luminance, 3: colour. Any image is converted.'),
-  classes: z.int().min(1).max(254).default(1).describe('Of the output. With 1, masks are binary; with more, mask values are labels.'),
-  exclusive: z
-    .boolean()
-    .default(false)
-    .describe(
-      'true: each pixel has exactly one class (softmax), class 0 the background. false: a sigmoid a class, label 0 is none of them.',
-    ),
-  ignore: z.int().min(1).max(65_535).optional().describe('Mask value of pixels that count neither in losses nor in metrics.'),
-  split: z
-    .strictObject({
-      validation: heldOut.gt(0).default(0.2).describe('Share of the cases that is held out; from 1 on, their number.'),
-      test: heldOut.default(0).describe('The same for a final test (`evaluate --part test`); training never looks at these.'),
-      seed: seed.default(0),
-      file: z
-        .string()
-        .min(1)
-        .max(1024)
-        .optional()
-        .describe('Instead: a split by image that `dataset split` wrote. Relative to the job file.'),
-    })
-    .prefault({}),
-  patches: patchesSchema.optional(),
-  augmentation: augmentationSchema.optional(),
-});
+const dataSchema = z
+  .strictObject({
+    path: z
+      .string()
+      .min(1)
+      .max(1024)
+      .describe(
+        'A folder with images/ and masks/, or with a manifest.csv; or a CSV manifest with the columns id, image and mask. Relative to the job file.',
+      ),
+    size: z
+      .strictObject({ height: side, width: side })
+      .default({ height: 256, width: 256 })
+      .describe('Images and masks are resized to this, unless `patches` are on; both divisible by the stride of the network (16).'),
+    channels: z
+      .union([z.literal(1), z.literal(3)])
+      .default(3)
+      .describe('1: luminance, 3: colour. Any image is converted.'),
+    classes: z.int().min(1).max(254).default(1).describe('Of the output. With 1, masks are binary; with more, mask values are labels.'),
+    exclusive: z
+      .boolean()
+      .default(false)
+      .describe(
+        'true: each pixel has exactly one class (softmax), class 0 the background. false: a sigmoid a class, label 0 is none of them.',
+      ),
+    ignore: z.int().min(1).max(65_535).optional().describe('Mask value of pixels that count neither in losses nor in metrics.'),
+    split: z
+      .strictObject({
+        validation: heldOut.gt(0).default(0.2).describe('Share of the cases that is held out; from 1 on, their number.'),
+        test: heldOut.default(0).describe('The same for a final test (`evaluate --part test`); training never looks at these.'),
+        seed: seed.default(0).describe('Of the draw.'),
+        file: z
+          .string()
+          .min(1)
+          .max(1024)
+          .optional()
+          .describe('Instead: a split by image that `dataset split` wrote. Relative to the job file.'),
+      })
+      .prefault({})
+      .describe('Which cases are trained on, which are held out.'),
+    patches: patchesSchema.optional(),
+    augmentation: augmentationSchema.optional(),
+  })
+  .describe('Images, masks, and how they are brought to the network.');
 
 const trainingSchema = z.strictObject({
-  epochs: z.int().min(1).max(100_000).default(50),
+  epochs: z.int().min(1).max(100_000).default(50).describe('Passes over the training cases.'),
   batch: z.int().min(1).max(65_536).default(16).describe('Images a step. The last, short batch of an epoch is kept.'),
   lanes: z
     .int()
@@ -81,7 +84,7 @@ const trainingSchema = z.strictObject({
     .describe(
       'Parts that a batch is cut into: what workers share. The result depends on it, and not on how many workers there are. By default workers.max; 1 is the training of the paper.',
     ),
-  optimizer: optimizerSchema.prefault({ name: 'adam' }),
+  optimizer: optimizerSchema.prefault({ name: 'adam' }).describe('How gradients change the weights.'),
   schedule: scheduleSchema.prefault({ name: 'constant' }).describe('Of the learning rate.'),
   earlyStopping: earlyStoppingSchema.optional(),
   clipNorm: z.number().positive().optional().describe('Scales gradients down so that their global norm is at most this.'),
@@ -139,12 +142,12 @@ const specSchema = z
   .strictObject({
     seed: seed.default(1).describe('Of initial weights, order and dropout.'),
     data: dataSchema,
-    model: modelSchema.prefault({ name: 'unet' }),
-    loss: lossSchema.prefault({ name: 'adaptiveLog' }),
+    model: modelSchema.prefault({ name: 'unet' }).describe('The network.'),
+    loss: lossSchema.prefault({ name: 'adaptiveLog' }).describe('What the training makes small.'),
     deepSupervision: deepSupervisionSchema.optional().describe('Of networks with outputs at coarser levels.'),
-    training: trainingSchema.prefault({}),
-    workers: workersSchema.prefault({}),
-    checkpoint: checkpointSchema.prefault({}),
+    training: trainingSchema.prefault({}).describe('How long, in what batches, by which optimiser.'),
+    workers: workersSchema.prefault({}).describe('How many processes share a step.'),
+    checkpoint: checkpointSchema.prefault({}).describe('Where checkpoints lie, and which are kept.'),
     ...clusterFields,
   })
   .transform(({ training, workers, ...rest }) => {
@@ -224,29 +227,34 @@ function* conflicts({
   }
 }
 
-export const jobSchema = z
-  .strictObject({
-    apiVersion: z.literal('segfleet.dev/v1alpha1'),
-    kind: z.literal('TrainingJob'),
-    metadata: z.strictObject({
-      name: z
-        .string()
-        .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63 (a Kubernetes name)'),
-      namespace: z.string().max(63).optional(),
-      labels: z.record(z.string(), z.string()).optional(),
-      annotations: z.record(z.string(), z.string()).optional(),
-    }),
-    spec: specSchema,
-  })
-  .superRefine(({ spec }, context) => {
-    for (const [path, message] of conflicts(spec)) context.addIssue({ code: 'custom', path: ['spec', ...path], message });
-  });
+/** What a job says below `spec`. */
+export const jobSpecSchema = specSchema.superRefine((spec, context) => {
+  for (const [path, message] of conflicts(spec)) context.addIssue({ code: 'custom', path, message });
+});
+
+export const metadataSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, at most 63 (a Kubernetes name)'),
+  namespace: z.string().max(63).optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+export const jobSchema = z.strictObject({
+  apiVersion: z.literal('segfleet.dev/v1alpha1'),
+  kind: z.literal('TrainingJob'),
+  metadata: metadataSchema,
+  spec: jobSpecSchema,
+});
 
 export type Job = z.infer<typeof jobSchema>;
 export type JobInput = z.input<typeof jobSchema>;
 
 export interface LoadedJob {
   readonly job: Job;
+  /** The same without defaults: what the file and the settings say. */
+  readonly given: JobInput;
   /** Where each value came from, by dotted path; what is not listed is a default. */
   readonly provenance: Readonly<Record<string, 'file' | 'flag'>>;
 }
@@ -295,7 +303,7 @@ export function parseJob(text: string, file: string, settings: readonly string[]
   for (const setting of settings) applySetting(value as Record<string, unknown>, setting, provenance);
 
   const parsed = jobSchema.safeParse(value);
-  if (parsed.success) return { job: parsed.data, provenance };
+  if (parsed.success) return { job: parsed.data, given: value as JobInput, provenance };
   const [issue] = parsed.error.issues;
   const path = issue.path.map(String);
   const where = () => {
@@ -307,8 +315,17 @@ export function parseJob(text: string, file: string, settings: readonly string[]
   throw new SegfleetError('usage', `${where()}: ${describeIssue(issue, value, path)}`, { details: { field: shortPath(path) } });
 }
 
-/** The job as a file that gives the same job again. */
-export const renderJob = (job: Job): string => stringify(job, { lineWidth: 0 });
+/** A job that is no text any more, or not yet. @throws usage: the field, what was expected, and what to try */
+export function checkJob(value: unknown): Job {
+  const parsed = jobSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = issue.path.map(String);
+  throw new SegfleetError('usage', describeIssue(issue, value, path), { details: { field: shortPath(path) } });
+}
+
+/** The job as a file that gives the same job again. Words that YAML 1.1 reads otherwise come in quotes: we refuse them without. */
+export const renderJob = (job: Job): string => stringify(job, { lineWidth: 0, compat: 'yaml-1.1' });
 
 export const threadsOf = (job: Job): number => job.spec.training.threads ?? availableParallelism();
 

@@ -19,6 +19,22 @@ export function duration(seconds: number): string {
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${whole % 60} s`;
 }
 
+/** Roughly: in the largest unit of which there is one. */
+export function age(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '-';
+  const units = [
+    ['d', 86_400],
+    ['h', 3600],
+    ['min', 60],
+  ] as const;
+  const [unit, size] = units.find(([, size]) => seconds >= size) ?? ['s', 1];
+  return `${Math.floor(Math.max(seconds, 0) / size)} ${unit}`;
+}
+
+/** From elsewhere, and on its way to a terminal: what could move the cursor or change colours is shown as a mark. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it is about
+export const harmless = (text: string): string => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+
 /** The last values as bars, lowest to highest. */
 export function sparkline(values: readonly number[], width: number): string {
   const shown = values.slice(-width);
@@ -32,11 +48,12 @@ export function progressBar(share: number, width: number): string {
   return '█'.repeat(filled) + '░'.repeat(width - filled);
 }
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** @param numLeft columns that begin at the left: names */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], numLeft = 1): string {
   const drawn = new Table({
     head: [...head],
     style: { head: [], border: [], compact: true },
-    colAligns: head.map((_, i) => (i === 0 ? 'left' : 'right')),
+    colAligns: head.map((_, i) => (i < numLeft ? 'left' : 'right')),
   });
   drawn.push(...rows.map(row => [...row]));
   return drawn.toString();

@@ -4,23 +4,30 @@
  */
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-rmSync(`${root}/dist`, { recursive: true, force: true });
-execFileSync(`${root}/node_modules/.bin/tsc`, ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
-await build({
-  entryPoints: [`${root}/trainer/engine/kernels.ts`],
-  outfile: `${root}/dist/trainer/engine/kernels.js`,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  external: ['@tensorflow/tfjs'],
-  alias: { '@tensorflow/tfjs-core': '@tensorflow/tfjs' }, // one kernel asks for a part of it by name: a second copy then
-  legalComments: 'eof', // their licence stays with their code
-  // CommonJS inside an ES module needs a `require` for what stays outside.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-  logLevel: 'warning',
-});
+const root = join(import.meta.dirname, '..', '..');
+
+/** Builds the program into a folder, in place of what is there. */
+export async function buildProgram(into: string): Promise<void> {
+  rmSync(into, { recursive: true, force: true });
+  execFileSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json', '--outDir', into], { cwd: root, stdio: 'inherit' });
+  await build({
+    absWorkingDir: root,
+    entryPoints: [join(root, 'trainer', 'engine', 'kernels.ts')],
+    outfile: join(into, 'trainer', 'engine', 'kernels.js'),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: ['@tensorflow/tfjs'],
+    alias: { '@tensorflow/tfjs-core': '@tensorflow/tfjs' }, // one kernel asks for a part of it by name: a second copy then
+    legalComments: 'eof', // their licence stays with their code
+    // CommonJS inside an ES module needs a `require` for what stays outside.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    logLevel: 'warning',
+  });
+}
+
+if (import.meta.main) await buildProgram(join(root, 'dist'));

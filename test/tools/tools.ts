@@ -40,8 +40,14 @@ const helmTool: Tool = {
   folder: join(cacheFolder(), `helm-${helmVersion}`),
   takes: 'a minute',
   tests: 'the chart',
-  build: (go, into) =>
-    install(go, into, `helm.sh/helm/v3/cmd/helm@v${helmVersion}`, `-s -w -X helm.sh/helm/v3/internal/version.version=v${helmVersion}`),
+  build(go, into) {
+    // For which Kubernetes charts are rendered where there is no server to ask.
+    const kubernetes = ['lint/rules', 'chartutil'].map(
+      part => `-X helm.sh/helm/v3/pkg/${part}.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/${part}.k8sVersionMinor=35`,
+    );
+    const flags = `-s -w -X helm.sh/helm/v3/internal/version.version=v${helmVersion} ${kubernetes.join(' ')}`;
+    install(go, into, `helm.sh/helm/v3/cmd/helm@v${helmVersion}`, flags);
+  },
 };
 
 /** etcd, CoreDNS, and all components of Kubernetes in one binary. `go install` cannot build these: their versions are chosen here. */
@@ -70,9 +76,16 @@ export const helm = join(helmTool.folder, 'helm');
 /** Where a program of Kubernetes lies. */
 export const kubernetes = (program: (typeof components)[number] | 'etcd' | 'coredns'): string => join(kubernetesTool.folder, program);
 
-export const hasVersitygw = (): boolean => existsSync(versitygwTool.folder);
-export const hasHelm = (): boolean => existsSync(helmTool.folder);
-export const hasKubernetes = (): boolean => existsSync(kubernetesTool.folder);
+export const hasVersitygw = (): boolean => isHere(versitygwTool);
+export const hasHelm = (): boolean => isHere(helmTool);
+export const hasKubernetes = (): boolean => isHere(kubernetesTool);
+
+/** Where all tests have to run (`.ci/run` sets SEGFLEET_REQUIRE_TOOLS), a tool that is not there is a failure instead of a skipped test. */
+function isHere({ name, folder, tests }: Tool): boolean {
+  const there = existsSync(folder);
+  if (there || process.env.SEGFLEET_REQUIRE_TOOLS !== '1') return there;
+  throw new Error(`${name} is not there, and SEGFLEET_REQUIRE_TOOLS=1 says that the tests of ${tests} have to run; try \`npm run tools\`.`);
+}
 
 const isolated = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false -trimpath' };
 

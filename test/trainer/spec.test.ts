@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SegfleetError } from '../../trainer/errors.ts';
 import { initJob } from '../../trainer/initJob.ts';
+import { isSameJob } from '../../trainer/runRecord.ts';
 import { parseJob, renderJob } from '../../trainer/spec.ts';
 
 const head = `apiVersion: segfleet.dev/v1alpha1
@@ -58,7 +59,18 @@ describe('a job file', () => {
       },
       workers: { replicas: 1, min: 1, max: 1 },
       checkpoint: { last: 2, best: 1 },
+      suspend: false,
+      restarts: { errors: 6, outOfMemory: 2 },
+      pod: { terminationGracePeriodSeconds: 60 },
     });
+  });
+
+  test('is the same training whatever it says of pods', () => {
+    const plain = parseJob(head, 'job.yaml').job;
+    const pod = '  pod: {gpus: 1, resources: {limits: {cpu: 2, memory: 4Gi}}, volumes: [{name: data, mountPath: /data, claim: isic}]}\n';
+    const onCluster = parseJob(`${head}  suspend: true\n  ttlSecondsAfterFinished: 60\n${pod}`, 'job.yaml').job;
+    expect(onCluster.spec.pod.volumes).toEqual([{ name: 'data', mountPath: '/data', readOnly: false, claim: 'isic' }]);
+    expect(isSameJob(onCluster, plain)).toBe(true);
   });
 
   test.each([
@@ -131,6 +143,16 @@ describe('a job file', () => {
       'a run that waits for ever',
       '  workers: {replicas: 2, min: 3}\n',
       'job.yaml, line 7, column 26: workers.min is 3, more than workers.replicas, 2: the run would wait for ever',
+    ],
+    [
+      'a volume that is two things',
+      '  pod: {volumes: [{name: data, mountPath: /data, claim: isic, secret: isic}]}\n',
+      'job.yaml, line 7, column 19: pod.volumes.0 must have exactly one of claim, secret, configMap, emptyDir',
+    ],
+    [
+      'an amount that Kubernetes does not know',
+      '  pod: {resources: {limits: {memory: 4 GB}}}\n',
+      'job.yaml, line 7, column 30: pod.resources.limits.memory must be an amount such as 500m, 2 or 4Gi',
     ],
     [
       'a loss that sorts the pixels of a batch in several lanes',

@@ -8,7 +8,7 @@ import { generator } from '../random.ts';
 import type { Size } from './decode.ts';
 import { cutWindow, reflect, type Window } from './patches.ts';
 
-const probability = z.number().min(0).max(1).default(0.5);
+const probability = z.number().min(0).max(1).default(0.5).describe('Of a training image to be changed in this way.');
 
 export const augmentationSchema = z
   .strictObject({

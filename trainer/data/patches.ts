@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { generator } from '../random.ts';
 import type { Size } from './decode.ts';
 
-const side = z.int().min(16).max(4096);
+const side = z.int().min(16).max(4096).describe('Pixels, a multiple of 16.');
 
 export const patchesSchema = z
   .strictObject({

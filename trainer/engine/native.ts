@@ -2,11 +2,11 @@
  * The part of TensorFlow's C API that we use, called through koffi. One declaration a function, in C's own words.
  * The library is loaded once a process and never unloaded.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
 import { SegfleetError } from '../errors.ts';
-import { findLibrary, type Library, libraryFiles } from './library.ts';
+import { findLibrary, hasNvidiaDevice, type Library, libraryFiles } from './library.ts';
 
 export type Pointer = bigint;
 
@@ -33,7 +33,9 @@ let loaded: TensorFlow | undefined;
 export async function preloadTensorFlow(): Promise<void> {
   try {
     prepare();
-    const [framework, main] = libraryFiles.map(name => join(findLibrary().folder, name));
+    const { folder } = findLibrary();
+    openCusolver(folder);
+    const [framework, main] = libraryFiles.map(name => join(folder, name));
     quietly(() => dlopen(framework, keepMapped));
     await new Promise(resolve => dlopen.async(main, keepMapped, resolve));
   } catch {}
@@ -48,6 +50,7 @@ export function loadTensorFlow(): TensorFlow {
 function load(library: Library): TensorFlow {
   prepare();
   try {
+    openCusolver(library.folder);
     const [framework, main] = libraryFiles.map(name => join(library.folder, name));
     quietly(() => dlopen(framework, keepMapped));
     dlopen(main, keepMapped);
@@ -70,6 +73,15 @@ function load(library: Library): TensorFlow {
  */
 const keepMapped = 0x2 | 0x1000;
 const dlopen = koffi.load('libc.so.6').func('void *dlopen(const char *file, int flags)');
+
+/**
+ * TensorFlow takes a GPU only where it can open seven libraries of CUDA, and looks for six of them where their wheels put them, but not for
+ * cuSOLVER (2.21). What is open already it finds by name.
+ */
+function openCusolver(folder: string): void {
+  const file = join(folder, '..', 'nvidia', 'cusolver', 'lib', 'libcusolver.so.11');
+  if (hasNvidiaDevice() && existsSync(file)) dlopen(file, keepMapped);
+}
 
 /** What the library and the allocator read when they start. */
 function prepare(): void {

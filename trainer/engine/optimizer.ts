@@ -6,34 +6,41 @@ import { z } from 'zod';
 import { bool, type Graph, type Operation, type Output, shape, string, type } from './graph.ts';
 import { float32Scalar, type HostTensor } from './tensor.ts';
 
-const rate = z.number().positive().max(100);
+const rate = z.number().positive().max(100).describe('Before the schedule.');
 const decayRate = z.number().min(0).lt(1);
 
 const adamFields = {
   learningRate: rate.default(1e-4),
-  beta1: decayRate.default(0.9),
-  beta2: decayRate.default(0.999),
-  /** Added outside the bias-corrected root, as Keras does; its default is Keras's too. */
-  epsilon: z.number().positive().default(1e-7),
+  beta1: decayRate.default(0.9).describe('Decay of the moving mean of gradients.'),
+  beta2: decayRate.default(0.999).describe('Decay of the moving mean of their squares.'),
+  epsilon: z
+    .number()
+    .positive()
+    .default(1e-7)
+    .describe('Added outside the bias-corrected root, as Keras does; its default is that of Keras too.'),
 };
 
 export const optimizerSchema = z.discriminatedUnion('name', [
-  z.strictObject({ name: z.literal('adam'), ...adamFields }),
-  z.strictObject({
-    name: z.literal('adamw'),
-    ...adamFields,
-    weightDecay: z
-      .number()
-      .min(0)
-      .default(0.004)
-      .describe('Share of each convolution kernel that is subtracted a step, times the learning rate; biases and batch norm are exempt.'),
-  }),
-  z.strictObject({
-    name: z.literal('sgd'),
-    learningRate: rate.default(1e-3),
-    momentum: decayRate.default(0.9),
-    nesterov: z.boolean().default(true),
-  }),
+  z.strictObject({ name: z.literal('adam'), ...adamFields }).describe('Kingma and Ba 2015'),
+  z
+    .strictObject({
+      name: z.literal('adamw'),
+      ...adamFields,
+      weightDecay: z
+        .number()
+        .min(0)
+        .default(0.004)
+        .describe('Share of each convolution kernel that is subtracted a step, times the learning rate; biases and batch norm are exempt.'),
+    })
+    .describe('Adam with decoupled weight decay, Loshchilov and Hutter 2019'),
+  z
+    .strictObject({
+      name: z.literal('sgd'),
+      learningRate: rate.default(1e-3),
+      momentum: decayRate.default(0.9).describe('Share of the last step that is taken again.'),
+      nesterov: z.boolean().default(true).describe('Takes the gradient where the momentum leads.'),
+    })
+    .describe('stochastic gradient descent with momentum'),
 ]);
 export type OptimizerSpec = z.infer<typeof optimizerSchema>;
 

@@ -3,24 +3,32 @@
  */
 import { z } from 'zod';
 
+const factor = z.number().positive().lt(1).default(0.1).describe('By which the rate is multiplied each time.');
+
 export const scheduleSchema = z.discriminatedUnion('name', [
-  z.strictObject({ name: z.literal('constant') }),
-  z.strictObject({
-    name: z.literal('cosine'),
-    final: z.number().min(0).max(1).default(0).describe('Factor of the learning rate at the end of the run.'),
-    warmupEpochs: z.number().min(0).default(0).describe('Epochs of linear rise from zero.'),
-  }),
-  z.strictObject({
-    name: z.literal('step'),
-    epochs: z.array(z.int().min(1)).min(1).max(100).describe('Epochs (counted from 1) that begin with a lower rate.'),
-    factor: z.number().positive().lt(1).default(0.1),
-  }),
-  z.strictObject({
-    name: z.literal('plateau'),
-    patience: z.int().min(1).default(5).describe('Epochs without a better validation Jaccard before the rate is lowered.'),
-    factor: z.number().positive().lt(1).default(0.1),
-    minimum: z.number().min(0).lt(1).default(1e-3).describe('Smallest factor of the initial rate.'),
-  }),
+  z.strictObject({ name: z.literal('constant') }).describe('no change'),
+  z
+    .strictObject({
+      name: z.literal('cosine'),
+      final: z.number().min(0).max(1).default(0).describe('Factor of the learning rate at the end of the run.'),
+      warmupEpochs: z.number().min(0).default(0).describe('Epochs of linear rise from zero.'),
+    })
+    .describe('down along half a wave to the end of the run'),
+  z
+    .strictObject({
+      name: z.literal('step'),
+      epochs: z.array(z.int().min(1)).min(1).max(100).describe('Epochs (counted from 1) that begin with a lower rate.'),
+      factor,
+    })
+    .describe('down at given epochs'),
+  z
+    .strictObject({
+      name: z.literal('plateau'),
+      patience: z.int().min(1).default(5).describe('Epochs without a better validation Jaccard before the rate is lowered.'),
+      factor,
+      minimum: z.number().min(0).lt(1).default(1e-3).describe('Smallest factor of the initial rate.'),
+    })
+    .describe('down when validation gets no better'),
 ]);
 export type ScheduleSpec = z.infer<typeof scheduleSchema>;
 

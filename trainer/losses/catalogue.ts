@@ -33,9 +33,9 @@ const withSmoothingOrder = <S extends z.ZodObject>(schema: S) =>
 /** All simple losses, each with further fields. */
 function simpleUnion<F extends z.ZodRawShape>(fields: F) {
   const of = <N extends SimpleLossName>(name: N) =>
-    withSmoothingOrder((simpleLosses[name].schema as z.ZodObject).extend(fields)) as unknown as z.ZodObject<
-      (typeof simpleLosses)[N]['schema']['shape'] & F
-    >;
+    withSmoothingOrder((simpleLosses[name].schema as z.ZodObject).extend(fields)).describe(
+      simpleLosses[name].summary,
+    ) as unknown as z.ZodObject<(typeof simpleLosses)[N]['schema']['shape'] & F>;
   return [
     of('crossEntropy'),
     of('focal'),
@@ -59,8 +59,8 @@ function simpleUnion<F extends z.ZodRawShape>(fields: F) {
 const weight = { weight: z.number().positive().default(1).describe('Factor of this term.') };
 const adaptiveLogFields = {
   gamma: z.number().positive().default(0.1).describe('Errors below it are in the logarithmic branch; in the unit of the wrapped loss.'),
-  omega: z.number().positive().default(10),
-  epsilon: z.number().positive().default(0.5),
+  omega: z.number().positive().default(10).describe('Factor of the logarithmic branch.'),
+  epsilon: z.number().positive().default(0.5).describe('Curvature of the logarithmic branch: the smaller, the steeper it is at zero.'),
   continuity: z
     .enum(['paper', 'slope'])
     .default('paper')
@@ -68,39 +68,53 @@ const adaptiveLogFields = {
 };
 const wrapsDice = { name: 'dice', smooth: 1 } as const;
 
-const sumOfSimple = z.strictObject({
-  name: z.literal('sum'),
-  terms: z
-    .array(z.discriminatedUnion('name', simpleUnion(weight)))
-    .min(1)
-    .max(8),
-});
+const summaries = {
+  adaptiveLog: 'makes small errors of another loss count more (ALL, the loss of the paper)',
+  sum: 'weighted sum of any losses',
+};
+
+const sumOfSimple = z
+  .strictObject({
+    name: z.literal('sum'),
+    terms: z
+      .array(z.discriminatedUnion('name', simpleUnion(weight)))
+      .min(1)
+      .max(8)
+      .describe('Losses, each with its fields and a weight.'),
+  })
+  .describe(summaries.sum);
 const wrappedSchema = z.discriminatedUnion('name', [...simpleUnion({}), sumOfSimple]);
-const adaptiveLogTerm = z.strictObject({
-  name: z.literal('adaptiveLog'),
-  of: z.discriminatedUnion('name', simpleUnion({})).default(wrapsDice).describe('The loss that is wrapped.'),
-  ...adaptiveLogFields,
-  ...weight,
-});
-const sumSchema = z.strictObject({
-  name: z.literal('sum'),
-  terms: z
-    .array(z.discriminatedUnion('name', [...simpleUnion(weight), adaptiveLogTerm]))
-    .min(1)
-    .max(8)
-    .default([
-      { name: 'dice', smooth: 1, weight: 1 },
-      { name: 'crossEntropy', weight: 1 },
-    ])
-    .describe('Losses, each with its fields and a weight.'),
-  ...reduction,
-});
-const adaptiveLogSchema = z.strictObject({
-  name: z.literal('adaptiveLog'),
-  of: wrappedSchema.default(wrapsDice).describe('The loss that is wrapped.'),
-  ...adaptiveLogFields,
-  ...reduction,
-});
+const adaptiveLogTerm = z
+  .strictObject({
+    name: z.literal('adaptiveLog'),
+    of: z.discriminatedUnion('name', simpleUnion({})).default(wrapsDice).describe('The loss that is wrapped.'),
+    ...adaptiveLogFields,
+    ...weight,
+  })
+  .describe(summaries.adaptiveLog);
+const sumSchema = z
+  .strictObject({
+    name: z.literal('sum'),
+    terms: z
+      .array(z.discriminatedUnion('name', [...simpleUnion(weight), adaptiveLogTerm]))
+      .min(1)
+      .max(8)
+      .default([
+        { name: 'dice', smooth: 1, weight: 1 },
+        { name: 'crossEntropy', weight: 1 },
+      ])
+      .describe('Losses, each with its fields and a weight.'),
+    ...reduction,
+  })
+  .describe(summaries.sum);
+const adaptiveLogSchema = z
+  .strictObject({
+    name: z.literal('adaptiveLog'),
+    of: wrappedSchema.default(wrapsDice).describe('The loss that is wrapped.'),
+    ...adaptiveLogFields,
+    ...reduction,
+  })
+  .describe(summaries.adaptiveLog);
 
 export const lossSchema = z
   .discriminatedUnion('name', [...simpleUnion(reduction), adaptiveLogSchema, sumSchema])
@@ -164,13 +178,13 @@ export const losses: Record<LossName, Definition> = {
   ...simpleLosses,
   adaptiveLog: {
     schema: adaptiveLogSchema,
-    summary: 'makes small errors of another loss count more (ALL, the loss of the paper)',
+    summary: summaries.adaptiveLog,
     formula: 'omega ln(1 + d/epsilon) where d < gamma, else d - C;  d = the wrapped loss, C = gamma - omega ln(1 + gamma/epsilon)',
     source: 'Kaul, Pears, Manandhar 2019, eq. 1',
   },
   sum: {
     schema: sumSchema,
-    summary: 'weighted sum of any losses',
+    summary: summaries.sum,
     formula: 'sum of weight times loss over the terms',
     source: 'by default Dice and cross-entropy, as Isensee et al. 2021',
   },

@@ -114,7 +114,7 @@ export const simpleLosses = {
   focalTversky: entry({
     schema: z.strictObject({
       name: z.literal('focalTversky'),
-      exponent: z.number().positive().max(10).default(0.75),
+      exponent: z.number().positive().max(10).default(0.75).describe('Power of the Tversky loss.'),
       ...tverskyFields,
     }),
     summary: 'Tversky loss to a power',
@@ -161,7 +161,7 @@ export const simpleLosses = {
     schema: z.strictObject({
       name: z.literal('exponentialLog'),
       mix: share.default(0.8).describe('Share of the Dice part; the rest is cross-entropy.'),
-      exponent: z.number().positive().max(10).default(0.3),
+      exponent: z.number().positive().max(10).default(0.3).describe('Power of both logarithms.'),
       positiveWeight: share.default(0.5).describe('Weight of foreground in the cross-entropy.'),
       ...smoothing,
     }),

@@ -37,11 +37,11 @@ export const models = {
 export type ModelName = keyof typeof models;
 
 export const modelSchema = z.discriminatedUnion('name', [
-  unetSchema,
-  focusnetSchema,
-  plainUnetSchema,
-  batchNormUnetSchema,
-  attentionUnetSchema,
+  unetSchema.describe(models.unet.summary),
+  focusnetSchema.describe(models.focusnet.summary),
+  plainUnetSchema.describe(models.plainUnet.summary),
+  batchNormUnetSchema.describe(models.batchNormUnet.summary),
+  attentionUnetSchema.describe(models.attentionUnet.summary),
 ]);
 export type ModelSpec = z.infer<typeof modelSchema>;
 

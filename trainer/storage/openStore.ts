@@ -18,8 +18,8 @@ export async function openStore(url: string): Promise<Store> {
       return fileStore(scheme === undefined ? url : url.startsWith('file:///') ? fileURLToPath(url) : url.slice('file:'.length));
     }
     case 's3': {
-      const { s3Store } = await import('./s3Store.ts');
-      return s3Store(url);
+      const { configuredEndpoint, s3Store } = await import('./s3Store.ts');
+      return s3Store(url, { endpoint: await configuredEndpoint() });
     }
     default:
       throw new SegfleetError('usage', `${url}: there is no storage ${scheme}:; give file:<folder> or s3://<bucket>/<prefix>`);

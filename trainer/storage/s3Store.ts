@@ -2,17 +2,18 @@
  * A bucket, or what lies under a prefix of it, as a store. The SDK signs, retries and backs off; what it leaves open is done here:
  * deadlines, bodies that end early, conditional writes whose answer was lost, answers that say "fine" and are not.
  *
- * Credentials and region come from where the AWS tools look for them, the server from `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
+ * Credentials, region and server come from where the AWS tools look for them: the environment, and files that it names.
  */
 import type { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { loadConfig } from '@smithy/core/config';
 import { SegfleetError } from '../errors.ts';
 import { fromS3, problemOf, statusOf } from './s3Errors.ts';
 import { checkKey, type Store, type StoreOptions, type Versioned } from './store.ts';
 
 export interface S3Options {
-  /** URL of the server. @default AWS_ENDPOINT_URL_S3, then AWS_ENDPOINT_URL, then AWS itself */
+  /** URL of the server. @default AWS itself */
   readonly endpoint?: string;
   /** For a connection, for an answer to begin, and for silence in the middle of one. @default 30 s */
   readonly deadlineMs?: number;
@@ -35,9 +36,20 @@ const progressBytes = 2 ** 20;
 /** Written once and left there, to learn whether the server heeds conditions. */
 const probeKey = '.segfleet-conditions';
 
+/**
+ * The server that `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names, or else `endpoint_url` in the profile of the config file. The SDK would find it too,
+ * but ask for buckets as host names of it, which servers other than AWS seldom have.
+ */
+export const configuredEndpoint = (): Promise<string | undefined> =>
+  loadConfig<string | undefined>({
+    environmentVariableSelector: env => env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL,
+    configFileSelector: profile => profile.endpoint_url,
+    default: undefined,
+  })();
+
 export function s3Store(url: string, options: S3Options = {}): Store {
   const { bucket, root } = parse(url);
-  const { endpoint = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL, deadlineMs = 30_000, attempts = 5 } = options;
+  const { endpoint, deadlineMs = 30_000, attempts = 5 } = options;
   const partBytes = options.partBytes ?? 64 * 2 ** 20;
   const timed = (requestTimeout: number) =>
     new S3Client({

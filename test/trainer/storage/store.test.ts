@@ -198,6 +198,19 @@ test.skipIf(!hasVersitygw())('the server of an s3: URL is that of the environmen
   }
 });
 
+test.skipIf(!hasVersitygw())('or that of the config file of the AWS tools, as a Secret that a pod mounts', async () => {
+  const file = join(folder, 'aws-config');
+  writeFileSync(file, `[default]\nendpoint_url = ${gateway!.url.replace('127.0.0.1', 'localhost')}\n`);
+  process.env.AWS_CONFIG_FILE = file;
+  try {
+    const store = await openStore('s3://bucket/from-file/');
+    await store.put('x', bytes('1'));
+    expect(existsSync(join(gateway!.folder, 'bucket/from-file/x'))).toBe(true);
+  } finally {
+    delete process.env.AWS_CONFIG_FILE;
+  }
+});
+
 test.each([
   ['https://host/path', 'there is no storage https:; give file:<folder> or s3://<bucket>/<prefix>'],
   ['s3:bucket', 's3://<bucket> or s3://<bucket>/<prefix> is expected'],

@@ -1,0 +1,40 @@
+/**
+ * How a job is suspended and goes on: what is asked of its two Jobs.
+ *
+ * The coordinator goes first: it ends with a checkpoint, for which it needs the workers. They go when it is gone. A Job that is suspended deletes its pods
+ * and makes them again when it is resumed; what it has counted stays. In a queue of Kueue `suspend` of the workers' Job is Kueue's: there the Job itself
+ * goes, which gives its place in the queue back, and comes again. Kueue may suspend it too, for other jobs: the coordinator then rests as well, since
+ * without workers it does nothing.
+ */
+import { type Fleet, isFinished, queueOf } from '../fleet.ts';
+
+/** `end`: for good; what has ended and its logs stay. `keep`: as it is. */
+export type Ask = 'run' | 'suspend' | 'end' | 'remove' | 'keep';
+
+export interface Asks {
+  readonly coordinator: Ask;
+  readonly workers: Ask;
+}
+
+/** The workers wait for their turn in a queue. */
+export function isQueued({ workers }: Fleet, queue: string | undefined): boolean {
+  const { job } = workers;
+  return job ? queueOf(job) !== undefined && job.spec.suspend === true : queue !== undefined;
+}
+
+/** @param queue that of the job, for a Job that is not there yet */
+export function running(fleet: Fleet, queue: string | undefined): Asks {
+  if (!isQueued(fleet, queue)) return { coordinator: 'run', workers: 'run' };
+  // Not yet known whether it must wait.
+  if (!fleet.workers.job) return { coordinator: 'keep', workers: 'run' };
+  return { coordinator: fleet.workers.live.length > 0 ? 'keep' : 'suspend', workers: 'run' };
+}
+
+export function suspending({ coordinator, workers }: Fleet): Asks {
+  if (coordinator.live.length > 0) return { coordinator: 'suspend', workers: 'keep' };
+  return { coordinator: 'suspend', workers: workers.job && queueOf(workers.job) ? 'remove' : 'suspend' };
+}
+
+/** Nothing is held any more, and nothing will be. */
+export const isSuspended = ({ coordinator, workers }: Fleet): boolean =>
+  [coordinator, workers].every(({ job, live }) => live.length === 0 && (!job || job.spec.suspend === true || isFinished(job)));
