@@ -91,14 +91,14 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   await stopped;
 
   log('info', 'the operator ends');
-  const finished = await Promise.race([term.end().then(() => true), pauseAtMost(clock, graceMs)]);
+  const finished = await isDoneWithin(clock, graceMs, term.end());
   stopElection.abort();
   await contending;
   if (finished) await election.release();
   stopCaches.abort();
   await caching;
   await closed(server);
-  await Promise.race([api.close(), pause(clock, 1000)]);
+  await api.close();
   log('info', 'the operator has ended');
 }
 
@@ -130,7 +130,12 @@ class Term {
   }
 }
 
-const pauseAtMost = (clock: Clock, ms: number) => pause(clock, ms).then(() => false);
+async function isDoneWithin(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+  const enough = new AbortController();
+  const done = await Promise.race([work.then(() => true), pause(clock, ms, enough.signal).then(() => false)]);
+  enough.abort();
+  return done;
+}
 
 interface Shown {
   readonly election: Pick<Election, 'leading'>;
