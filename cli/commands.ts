@@ -27,6 +27,7 @@ import Logs from './commands/logs.ts';
 import LossesExplain from './commands/losses/explain.ts';
 import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
+import Operator from './commands/operator.ts';
 import Predict from './commands/predict.ts';
 import Reproduce from './commands/reproduce.ts';
 import Resume from './commands/resume.ts';
@@ -66,6 +67,7 @@ export const commands = {
   losses: Losses,
   'losses:explain': LossesExplain,
   'losses:value': LossesValue,
+  operator: Operator,
   predict: Predict,
   reproduce: Reproduce,
   resume: Resume,

@@ -627,10 +627,11 @@ class Turn {
       some.map(({ holds }) => holds).reduce((a, b) => (a === undefined || (b !== undefined && b.step > a.step) ? b : a), undefined);
     const eligible = all.filter(worker => this.#isEligible(worker));
     const staying = bestOf(eligible);
-    const leaving = bestOf(all.filter(worker => worker.leaving || round.ending));
-    const mustSave = leaving !== undefined && leaving.step > Math.max(round.savedStep, round.ending ? 0 : (staying?.step ?? 0));
-    if (round.ending && round.ending !== 'ok' && !mustSave) {
-      this.#end(round.ending, `${round.ending} while no worker held the state; the last checkpoint stands, continue with --resume`);
+    const isStopping = round.ending !== undefined && round.ending !== 'ok';
+    const leaving = bestOf(isStopping ? all : all.filter(worker => worker.leaving));
+    const mustSave = leaving !== undefined && leaving.step > Math.max(round.savedStep, isStopping ? 0 : (staying?.step ?? 0));
+    if (isStopping && !mustSave) {
+      this.#end(round.ending!, `${round.ending} while no worker held the state; the last checkpoint stands, continue with --resume`);
       return false;
     }
     if (!mustSave) {
@@ -644,10 +645,10 @@ class Turn {
     }
     round.gatheringSince = undefined;
     const best = mustSave ? leaving : staying!;
-    const { ending } = round;
     round.committed = { generation: round.generation, step: best.step, digest: '', checkpoint: false };
     round.place = { epoch: best.epoch, next: best.next };
-    round.ending = best.finished ? 'ok' : ending === 'ok' ? undefined : ending;
+    if (best.finished) round.ending = 'ok';
+    else if (!isStopping) round.ending = undefined;
     round.checkpointAsked ||= round.checkpointDue;
     round.checkpointDue = best.step > round.savedStep;
     round.checkpoint = undefined;

@@ -5,7 +5,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { type Dispatcher, fetch, type Response } from 'undici';
+import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici';
 import { SegfleetError } from '../trainer/errors.ts';
 import { ApiError, refusal, type ServerStatus } from './apiError.ts';
 import { apiVersion, fieldManager } from './names.ts';
@@ -60,12 +60,21 @@ export interface WriteOptions {
   readonly strict?: boolean;
 }
 
+export interface Cancel {
+  readonly signal?: AbortSignal;
+}
+
+export interface Guarded {
+  /** Called when there is a connection and the request is about to go out on it: what it throws keeps it from that. */
+  readonly guard?: () => void;
+}
+
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: T;
 }
 
-interface Request {
+interface Request extends Guarded {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
@@ -121,15 +130,12 @@ export class Api {
   }
 
   /** @throws notFound */
-  get<T extends KubeObject>(kind: Kind, name: string, where: Where = {}): Promise<T> {
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'GET', pathOf(kind, where, name));
+  get<T extends KubeObject>(kind: Kind, name: string, { signal, ...where }: Where & Cancel = {}): Promise<T> {
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'GET', pathOf(kind, where, name), { signal });
   }
 
   /** All of them, page by page, and the version of the whole from which a watch goes on. */
-  async list<T extends KubeObject>(
-    kind: Kind,
-    selection: Selection & { readonly signal?: AbortSignal } = {},
-  ): Promise<{ items: T[]; resourceVersion: string }> {
+  async list<T extends KubeObject>(kind: Kind, selection: Selection & Cancel = {}): Promise<{ items: T[]; resourceVersion: string }> {
     const { labelSelector, fieldSelector, signal } = selection;
     const items: T[] = [];
     let next: string | undefined;
@@ -147,11 +153,15 @@ export class Api {
   }
 
   /** @throws conflict: it is there already */
-  create<T extends KubeObject>(object: T, { manager = fieldManager, dryRun = false, strict = false }: WriteOptions = {}): Promise<T> {
+  create<T extends KubeObject>(
+    object: T,
+    { manager = fieldManager, dryRun = false, strict = false, ...rest }: WriteOptions & Cancel & Guarded = {},
+  ): Promise<T> {
     const { kind, name, where } = partsOf(object);
     return this.#json(`${kind} ${name}${inNamespace(where)}`, 'POST', pathOf(kind, where), {
       body: object,
       query: { fieldManager: manager, dryRun: dryRun ? 'All' : undefined, fieldValidation: strict ? 'Strict' : undefined },
+      ...rest,
     });
   }
 
@@ -161,12 +171,21 @@ export class Api {
    * @param manager whose fields they are
    * @throws conflict: another has set a field otherwise, unless `force`
    */
-  apply<T extends KubeObject>(object: KubeObject, { manager = fieldManager, force = false, dryRun = false } = {}): Promise<T> {
+  apply<T extends KubeObject>(
+    object: KubeObject,
+    {
+      manager = fieldManager,
+      force = false,
+      dryRun = false,
+      guard,
+    }: { manager?: string; force?: boolean; dryRun?: boolean } & Guarded = {},
+  ): Promise<T> {
     const { kind, name, where } = partsOf(object);
     return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PATCH', pathOf(kind, where, name), {
       body: object,
       contentType: 'application/apply-patch+yaml',
       query: { fieldManager: manager, force, dryRun: dryRun ? 'All' : undefined },
+      guard,
     });
   }
 
@@ -175,7 +194,7 @@ export class Api {
     ref: ObjectRef,
     patch: unknown,
     subresource?: 'status' | 'scale',
-    { manager = fieldManager }: WriteOptions = {},
+    { manager = fieldManager, guard }: WriteOptions & Guarded = {},
   ): Promise<T> {
     const { kind, name, where } = partsOf(ref);
     const path = pathOf(kind, where, name, subresource);
@@ -183,21 +202,26 @@ export class Api {
       body: patch,
       contentType: 'application/merge-patch+json',
       query: { fieldManager: manager },
+      guard,
     });
   }
 
   /** Replaces it if it is still of the version that the object says. @throws conflict */
-  replace<T extends KubeObject>(object: T): Promise<T> {
+  replace<T extends KubeObject>(object: T, { signal }: Cancel = {}): Promise<T> {
     const { kind, name, where } = partsOf(object);
-    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PUT', pathOf(kind, where, name), { body: object, query: { fieldManager } });
+    return this.#json(`${kind} ${name}${inNamespace(where)}`, 'PUT', pathOf(kind, where, name), {
+      body: object,
+      query: { fieldManager },
+      signal,
+    });
   }
 
   /** With what belongs to it, in the background. With a uid only that one. @throws notFound, conflict */
-  async delete(ref: ObjectRef): Promise<void> {
+  async delete(ref: ObjectRef, { guard }: Guarded = {}): Promise<void> {
     const { kind, name, where } = partsOf(ref);
     const { uid, resourceVersion } = ref.metadata;
     const body = { propagationPolicy: 'Background', ...((uid || resourceVersion) && { preconditions: { uid, resourceVersion } }) };
-    await this.#json(`${kind} ${name}${inNamespace(where)}`, 'DELETE', pathOf(kind, where, name), { body });
+    await this.#json(`${kind} ${name}${inNamespace(where)}`, 'DELETE', pathOf(kind, where, name), { body, guard });
   }
 
   /**
@@ -268,8 +292,9 @@ export class Api {
     return this.#json(path, 'GET', path);
   }
 
+  /** What is under way is given up. */
   async close(): Promise<void> {
-    await this.#dispatcher?.close();
+    await this.#dispatcher?.destroy();
   }
 
   async #json<T>(doing: string, method: string, path: string, request: Request = {}): Promise<T> {
@@ -301,7 +326,7 @@ export class Api {
       const response = await fetch(url, {
         method,
         headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        ...(body !== undefined && bodyOf(JSON.stringify(body), request.guard)),
         dispatcher: this.#dispatcher,
         signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
       });
@@ -355,8 +380,20 @@ function pathOf(kind: Kind, { namespace }: Where, name?: string, subresource?: s
   return [root + scope, plural, ...(name === undefined ? [] : [encodeURIComponent(name)]), ...(subresource ? [subresource] : [])].join('/');
 }
 
+/** A stream that is read when the connection is there: until then a request waits, in a process that is stopped for as long as that takes. */
+function bodyOf(text: string, guard: (() => void) | undefined): Pick<RequestInit, 'body' | 'duplex'> {
+  if (!guard) return { body: text };
+  const pull = (stream: ReadableStreamDefaultController) => {
+    guard();
+    stream.enqueue(new TextEncoder().encode(text));
+    stream.close();
+  };
+  return { body: new ReadableStream({ pull }, { highWaterMark: 0 }), duplex: 'half' };
+}
+
 function unanswered(doing: string, cause: unknown): unknown {
-  if (cause instanceof SegfleetError) return cause;
+  const ours = [cause, (cause as Error).cause].find(error => error instanceof SegfleetError);
+  if (ours) return ours;
   const { message, cause: inner } = cause as Error;
   const why = inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
   return new ApiError(`${doing}: the API server does not answer (${why}); check the network and the context, then try again`, {

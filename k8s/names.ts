@@ -21,6 +21,8 @@ export const labels = {
   /** The name of the TrainingJob, or what is left of it in 63 characters. */
   job: `${group}/job`,
   component: `${group}/component`,
+  /** Of the operator's own pods. */
+  role: 'app.kubernetes.io/component',
   /** Kueue's: passed on to the Job of the workers. */
   queue: 'kueue.x-k8s.io/queue-name',
 } as const;

@@ -291,17 +291,18 @@ export class RunWriter {
     await this.update({ fleet });
     if (!this.#mirror) return;
     const signal = AbortSignal.timeout(copyPatienceMs);
-    await this.#mirror.writeRecord(() => this.#checkpoints.check({ signal }), { signal }).catch(error => {
-      // Where it fails otherwise, the next checkpoint comes to it.
-      if (error instanceof SegfleetError && error.code === 'conflict') throw error;
-    });
+    await this.#mirror
+      .writeRecord(() => this.#checkpoints.check({ signal }), { signal })
+      .catch(error => {
+        // Where it fails otherwise, the next checkpoint comes to it.
+        if (error instanceof SegfleetError && error.code === 'conflict') throw error;
+      });
   }
 
   /** What the copy in the store must have before it may be gone on from a checkpoint. */
   async #copy(signal?: AbortSignal): Promise<void> {
     await this.#mirror?.write(() => this.#checkpoints.check({ signal }), { signal });
   }
-
 
   /** The data are known to the byte. @throws integrity: they are not those of the split file, or not those that the run began with */
   async knowData(digest: string): Promise<void> {

@@ -16,9 +16,15 @@ const runKeysSchema = z
 export type KeyPair = z.infer<typeof pair>;
 export type RunKeys = z.infer<typeof runKeysSchema>;
 
+const freshKeys = (run: string): RunKeys => ({ version: 1, run, coordinator: curveKeyPair(), worker: curveKeyPair() });
+const textOf = (keys: RunKeys): string => `${JSON.stringify(keys, null, 2)}\n`;
+
+/** Fresh keys, as the text of a key file. */
+export const makeKeyFile = (run: string): string => textOf(freshKeys(run));
+
 /** @throws conflict: where the file exists already (keys of a run are never replaced) */
 export async function createRunKeys(file: string, run: string): Promise<RunKeys> {
-  const keys: RunKeys = { version: 1, run, coordinator: curveKeyPair(), worker: curveKeyPair() };
+  const keys = freshKeys(run);
   const handle = await open(file, 'wx', 0o600).catch(error => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new SegfleetError('conflict', `${file} exists already, and keys are not replaced; remove it or name another file`, {
@@ -28,7 +34,7 @@ export async function createRunKeys(file: string, run: string): Promise<RunKeys>
     throw fromSystemError(error, `writing ${file}`);
   });
   try {
-    await handle.writeFile(`${JSON.stringify(keys, null, 2)}\n`);
+    await handle.writeFile(textOf(keys));
     await handle.sync();
   } catch (error) {
     await rm(file, { force: true });

@@ -19,6 +19,8 @@ export interface Failure {
   readonly uid: string;
   /** `worker 3` */
   readonly role: string;
+  /** When it ended, in milliseconds. */
+  readonly at: number;
   readonly what: FirstFailure;
 }
 
@@ -52,19 +54,17 @@ const mostSeen = 64;
 export function judge(fleet: Fleet, { before, budgets, isStopping, isFinishing }: FailureOptions): Judgement {
   const crews = [fleet.coordinator, fleet.workers];
   const ended = crews.flatMap(crew => crew.pods.flatMap(pod => failureOf(pod, crew) ?? [])).toSorted(byTime);
-  const known = ended.filter(({ uid, what }) => isSeen(uid, what.time, before.seen));
+  const isKnown = seenBefore(before.seen);
   const counts = { errors: 0, outOfMemory: 0, disruptions: 0, ...before.restarts };
-  const counted = [...known];
+  const incidents: Incident[] = [];
+  for (const failure of ended.filter(isKnown)) join(failure, incidents);
   const news: Failure[] = [];
-  for (const failure of ended) {
-    if (known.includes(failure)) continue;
+  for (const failure of ended.filter(one => !isKnown(one))) {
     const { component, cause } = failure.what;
     const doesNotMatter = (isStopping && cause === 'disruption') || (isFinishing && component === 'worker');
-    if (!doesNotMatter && !counted.some(other => isOneWith(failure, other))) {
-      news.push(failure);
-      if (cause !== 'fatal') counts[budgetOf[cause]]++;
-    }
-    counted.push(failure);
+    if (doesNotMatter || join(failure, incidents)) continue;
+    news.push(failure);
+    if (cause !== 'fatal') counts[budgetOf[cause]]++;
   }
   const firstFailure = theFirst([...(before.firstFailure ? [before.firstFailure] : []), ...news.map(({ what }) => what)]);
   return {
@@ -78,22 +78,40 @@ export function judge(fleet: Fleet, { before, budgets, isStopping, isFinishing }
 
 const budgetOf = { error: 'errors', outOfMemory: 'outOfMemory', disruption: 'disruptions' } as const;
 
-const byTime = (a: Failure, b: Failure) => Date.parse(a.what.time) - Date.parse(b.what.time) || (a.role < b.role ? 1 : -1);
+/** Of those that end at once a worker goes before the coordinator, which ends because of it. */
+const byTime = (a: Failure, b: Failure) => a.at - b.at || (a.role < b.role ? 1 : -1);
 
-/** A pod in the same role that ends again has failed again. How far a pod got before it was taken away says nothing. */
-function isOneWith(a: Failure, b: Failure): boolean {
-  if (a.role === b.role || a.what.cause !== b.what.cause) return false;
-  if (a.what.cause !== 'disruption' && a.what.exitCode !== b.what.exitCode) return false;
-  return Math.abs(Date.parse(a.what.time) - Date.parse(b.what.time)) <= togetherMs;
+/** What befell several pods at once. */
+interface Incident {
+  readonly first: Failure;
+  readonly roles: Set<string>;
 }
 
-const isSeen = (uid: string, time: string, seen: Seen | undefined) =>
-  seen !== undefined && (seen.pods.includes(uid) || (seen.until !== undefined && Date.parse(time) <= Date.parse(seen.until)));
+/** @returns whether it is one of those that there are; else it is a new one */
+function join(failure: Failure, incidents: Incident[]): boolean {
+  const known = incidents.find(({ first, roles }) => isLike(first, failure) && !roles.has(failure.role));
+  // A pod in the same role that ends again has failed again.
+  if (known) known.roles.add(failure.role);
+  else incidents.push({ first: failure, roles: new Set([failure.role]) });
+  return known !== undefined;
+}
+
+function isLike(a: Failure, b: Failure): boolean {
+  if (Math.abs(a.at - b.at) > togetherMs || a.what.cause !== b.what.cause) return false;
+  // How far a pod got before it was taken away says nothing.
+  return a.what.cause === 'disruption' || a.what.exitCode === b.what.exitCode;
+}
+
+function seenBefore(seen: Seen | undefined): (failure: Failure) => boolean {
+  const pods = new Set(seen?.pods);
+  const until = Date.parse(seen?.until ?? '');
+  return ({ uid, at }) => pods.has(uid) || at <= until;
+}
 
 /** Of pods that are gone nobody will ask again; of very many that stay, those up to some time were all seen. */
 function remember(ended: readonly Failure[], before: Seen | undefined): Seen | undefined {
   if (ended.length === 0) return before?.until === undefined ? undefined : { pods: [], until: before.until };
-  const open = before?.until === undefined ? ended : ended.filter(({ what }) => Date.parse(what.time) > Date.parse(before.until!));
+  const open = before?.until === undefined ? ended : ended.filter(({ at }) => at > Date.parse(before.until!));
   const rest = open.slice(-mostSeen);
   const until = rest.length < open.length ? open[open.length - rest.length - 1].what.time : before?.until;
   return { pods: rest.map(({ uid }) => uid), ...(until !== undefined && { until }) };
@@ -181,6 +199,7 @@ function failureOf(pod: Pod, crew: Crew): Failure | undefined {
   return {
     uid: metadata.uid ?? metadata.name,
     role: roleOf(pod),
+    at: endOf(pod),
     what: {
       pod: metadata.name,
       component: crew.component,

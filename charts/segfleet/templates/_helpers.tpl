@@ -49,7 +49,7 @@ app.kubernetes.io/component: operator
 {{- end }}
 {{- end }}
 
-{{/* What the operator does to jobs and what belongs to them. It reads no Secrets, enters no pods, and deletes no more than jobs and their Jobs: the rest goes with its owner. */}}
+{{/* What the operator does to jobs and what belongs to them. It enters no pods, and deletes no more than jobs and their Jobs: the rest goes with its owner. */}}
 {{- define "segfleet.rules" -}}
 - apiGroups: [segfleet.dev]
   resources: [trainingjobs]
