@@ -20,7 +20,7 @@ import { type Asks, isQueued, isSuspended, running, suspending } from './policie
 import { obstacle } from './policies/taken.ts';
 import { expiresInMs } from './policies/ttl.ts';
 import { type Problem, patienceMs, rejection, waiting } from './policies/waiting.ts';
-import { progressFields, shownNumber, volatileFields } from './progressFields.ts';
+import { progressFields, shownNumber, stoppedFields, volatileFields } from './progressFields.ts';
 import { numDone, phaseOf, podsReady, steadied } from './readiness.ts';
 import { jobFileIn, keysIn, missingChildren } from './resources/children.ts';
 import { coordinatorJob } from './resources/coordinatorJob.ts';
@@ -78,7 +78,7 @@ const acceptance = (accepted: Job): Said => ({ status: 'True', reason: 'Accepted
 const hasBegun = ({ coordinator, workers }: Fleet) => [coordinator.job, workers.job].some(job => job !== undefined && !job.spec.suspend);
 
 function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
-  const { job, progress } = observed;
+  const { job, progress, lastCheckpoint } = observed;
   const { now, settings } = context;
   const before = job.status ?? {};
   const { spec } = accepted;
@@ -94,6 +94,7 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const active = activity(before, startTime !== undefined && !spec.suspend && !isQueued(fleet, queue), now);
   const kept: JobStatus = {
     ...(progress && progressFields(progress)),
+    ...(fleet.coordinator.live.length === 0 && stoppedFields(before, lastCheckpoint)),
     ...active,
     startTime,
     ...failureFields(judgement, observed),
