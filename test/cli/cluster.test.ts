@@ -752,7 +752,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
           await vi.waitFor(() => expect(kubelet.followersOf('logged-workers-1-aaaaa')).toBe(1), soon);
           kubelet.write('logged-workers-1-aaaaa', '2026-11-26T05:00:04Z', 'a new line');
         },
-        onLine: (_, child) => child.kill('SIGINT'),
+        onLine: (line, child) => line.includes('a new line') && child.kill('SIGINT'),
       });
       expect(finished.code).toBe(130);
       const [line, error] = eventsOf(finished) as unknown[];
