@@ -1,14 +1,14 @@
 /**
- * What there is of a kind and what changes, for as long as a user looks on: a connection that dies is made again, and everything is listed anew.
+ * What there is of a kind and what changes, for as long as a user looks on, through restarts of the API server.
  */
-import { setTimeout as wait } from 'node:timers/promises';
 import { SegfleetError } from '../trainer/errors.ts';
 import type { Api, Kind, Selection } from './api.ts';
-import { isStatus } from './apiError.ts';
+import { systemClock } from './clock.ts';
 import type { KubeObject } from './objects.ts';
+import { type RestartReason, Watch } from './watch.ts';
 
 export type Change<T> =
-  /** All that there is: at first, and whenever changes may have been missed. */
+  /** All that there is: once, at first. */
   | { readonly type: 'listed'; readonly objects: readonly T[] }
   | { readonly type: 'changed'; readonly object: T }
   | { readonly type: 'deleted'; readonly object: T }
@@ -22,60 +22,113 @@ export interface FollowOptions extends Selection {
   readonly signal: AbortSignal;
 }
 
-/** Between attempts: from the first to the last of these. */
-const [firstPauseMs, lastPauseMs] = [250, 5000];
+/** Somebody sits there and waits. */
+const backOff = { firstMs: 250, longestMs: 5000 };
 
-/** A server that has just started may refuse what it will allow when it has read its rules, and not know kinds that it will serve. */
-const refusedForMs = 60_000;
+/** A server that has just started may refuse what it will allow when it has read its rules, and not know kinds that it will serve: for a minute. */
+const maxRefusals = 15;
+
+/** A user who may list and not watch is told at once. */
+const firstWatchMs = 2000;
 
 /** @throws what the API server refuses at the start; later only what it goes on refusing */
-export async function* follow<T extends KubeObject>(api: Api, kind: Kind, options: FollowOptions): AsyncGenerator<Change<T>> {
-  const { signal } = options;
-  let hasBegun = false;
-  let hasWatched = false;
-  let isLost = false;
-  let refusedSince: number | undefined;
-  let pauseMs = firstPauseMs;
-  const allIsWell = () => {
-    hasWatched = true;
-    refusedSince = undefined;
-    pauseMs = firstPauseMs;
-  };
-  while (!signal.aborted) {
-    try {
-      const { items: objects, resourceVersion } = await api.list<T>(kind, options);
-      if (isLost) yield { type: 'back' };
-      isLost = false;
-      hasBegun = true;
-      yield { type: 'listed', objects };
-      let version = resourceVersion;
-      // The server ends a watch after some minutes; the next goes on where it ended.
-      while (!signal.aborted) {
-        const since = Date.now();
-        for await (const { type, object } of api.watch<T>(kind, { ...options, resourceVersion: version })) {
-          allIsWell();
-          version = object.metadata.resourceVersion!;
-          if (type === 'DELETED') yield { type: 'deleted', object };
-          else if (type !== 'BOOKMARK') yield { type: 'changed', object };
-        }
-        if (Date.now() - since > 1000) allIsWell();
-        else await wait(pauseMs, undefined, { signal });
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!hasBegun || !(error instanceof SegfleetError)) throw error;
-      if (isStatus(error, 410)) continue;
-      if (error.code !== 'unavailable') {
-        refusedSince ??= Date.now();
-        if (!hasWatched || Date.now() - refusedSince > refusedForMs) throw error;
-      }
-      // A watch that breaks is made again at once, and nobody needs to know.
-      if (pauseMs > firstPauseMs && !isLost) {
-        isLost = true;
-        yield { type: 'lost', why: error };
-      }
-      await wait(pauseMs, undefined, { signal }).catch(() => {});
-      pauseMs = Math.min(2 * pauseMs, lastPauseMs);
+export async function* follow<T extends KubeObject>(
+  api: Api,
+  kind: Kind,
+  { signal, ...selection }: FollowOptions,
+): AsyncGenerator<Change<T>> {
+  const queue = new Queue<Change<T>>();
+  const stop = new AbortController();
+  const connection = new Connection(queue);
+  const watch: Watch<T> = new Watch<T>({
+    ...{ api, kind, selection, backOff, clock: systemClock, random: Math.random },
+    onChange({ type, object }) {
+      if (!watch.isSynced) return;
+      connection.isThere();
+      queue.put({ type: type === 'removed' ? 'deleted' : 'changed', object });
+    },
+    onListed() {
+      if (connection.isNew) queue.put({ type: 'listed', objects: [...watch.values()] });
+      connection.isThere();
+    },
+    onRestart: (reason, error) => connection.broke(reason, error),
+  });
+  const running = watch.run(AbortSignal.any([signal, stop.signal])).then(() => queue.end());
+  try {
+    yield* queue.taken();
+  } finally {
+    stop.abort();
+    await running;
+  }
+}
+
+/** What of the fate of a watch is told, and what ends it. */
+class Connection {
+  /** Nothing has come yet. */
+  isNew = true;
+  readonly #queue: Pick<Queue<Interruption>, 'put' | 'fail'>;
+  #since = 0;
+  #failures = 0;
+  #refusals = 0;
+  #isLost = false;
+
+  constructor(queue: Pick<Queue<Interruption>, 'put' | 'fail'>) {
+    this.#queue = queue;
+  }
+
+  isThere(): void {
+    if (this.isNew) this.#since = systemClock.now();
+    this.isNew = false;
+    this.#failures = 0;
+    if (this.#isLost) this.#queue.put({ type: 'back' });
+    this.#isLost = false;
+  }
+
+  broke(reason: RestartReason, error: unknown): void {
+    if (reason === 'ended' || reason === 'resync' || reason === 'expired') {
+      this.#refusals = 0;
+      return;
+    }
+    if (this.isNew || !(error instanceof SegfleetError)) return this.#queue.fail(error);
+    if (error.code === 'unavailable') this.#refusals = 0;
+    else if (++this.#refusals >= maxRefusals || systemClock.now() - this.#since < firstWatchMs) return this.#queue.fail(error);
+    // A watch that breaks is made again at once, and nobody needs to know.
+    if (++this.#failures < 2 || this.#isLost) return;
+    this.#isLost = true;
+    this.#queue.put({ type: 'lost', why: error });
+  }
+}
+
+/** Put in by callbacks, taken out by one loop. */
+class Queue<T> {
+  readonly #values: T[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  #hasEnded = false;
+  #wake = () => {};
+
+  put(value: T): void {
+    this.#values.push(value);
+    this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake();
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.#wake();
+  }
+
+  async *taken(): AsyncGenerator<T> {
+    while (true) {
+      while (this.#values.length > 0) yield this.#values.shift()!;
+      if (this.#failure) throw this.#failure.error;
+      if (this.#hasEnded) return;
+      await new Promise<void>(resolve => {
+        this.#wake = resolve;
+      });
     }
   }
 }
@@ -88,30 +141,13 @@ export function interruptions(): (one: { readonly type: Interruption['type'] }) 
 
 /** What several sources give, as it comes. Ends when all have ended; whoever stops earlier ends the sources by their signal. */
 export async function* together<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<T> {
-  const came: T[] = [];
-  let numOpen = sources.length;
-  let failure: { readonly error: unknown } | undefined;
-  let wake = () => {};
+  const queue = new Queue<T>();
   const read = async (source: AsyncIterable<T>) => {
-    try {
-      for await (const one of source) {
-        came.push(one);
-        wake();
-      }
-    } catch (error) {
-      failure ??= { error };
-    }
-    numOpen--;
-    wake();
+    for await (const one of source) queue.put(one);
   };
-  for (const source of sources) void read(source);
-  while (true) {
-    for (const one of came.splice(0)) yield one;
-    if (failure) throw failure.error;
-    if (came.length > 0) continue;
-    if (numOpen === 0) return;
-    await new Promise<void>(resolve => {
-      wake = resolve;
-    });
-  }
+  void Promise.all(sources.map(read)).then(
+    () => queue.end(),
+    error => queue.fail(error),
+  );
+  yield* queue.taken();
 }

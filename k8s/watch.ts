@@ -30,6 +30,8 @@ export interface WatchOptions<T> {
   /** Objects of the same group are found together, see `group`. */
   groupOf?(object: T): string | undefined;
   onChange(change: Change<T>): void;
+  /** All that there is was seen, at first and again. */
+  onListed?(): void;
   onRestart?(reason: RestartReason, error: unknown): void;
 }
 
@@ -129,6 +131,7 @@ export class Watch<T extends KubeObject> {
     }
     this.isSynced = true;
     this.#sync.resolve();
+    this.#options.onListed?.();
   }
 
   #put(given: T): void {

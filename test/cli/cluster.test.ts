@@ -15,6 +15,7 @@ import type { AnyObject, TrainingJob } from '../../k8s/objects.ts';
 import { type CliOptions, eventsOf, type Finished, segfleet } from '../tools/cli.ts';
 import { type ControlPlane, startControlPlane } from '../tools/controlPlane.ts';
 import { installKinds, jobOf, makePod, report, say, setPod } from '../tools/handOperator.ts';
+import { LogKubelet } from '../tools/logKubelet.ts';
 import { hasKubernetes } from '../tools/tools.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-cluster-'));
@@ -715,6 +716,50 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         { name: 'kinds', state: 'ok', found: 'sweeps.segfleet.dev v1alpha1 is served' },
       ]);
       expect(of('operator')).toMatchObject([{ state: 'warning' }]);
+    });
+  });
+
+  describe('logs', () => {
+    let kubelet: LogKubelet;
+    beforeAll(async () => {
+      kubelet = await LogKubelet.start(api);
+      await api.create(jobOf('logged'));
+      await report(api, 'logged', { phase: 'Running' });
+      for (const [pod, index] of [['logged-coordinator-0-aaaaa'], ['logged-workers-1-aaaaa', 1]] as const) {
+        await makePod(api, pod, { job: 'logged', component: index === undefined ? 'coordinator' : 'worker', index, node: kubelet.node });
+        await setPod(api, pod, 'Running', { running: { startedAt: new Date().toISOString() } });
+      }
+      kubelet.write('logged-coordinator-0-aaaaa', '2026-11-26T05:00:01Z', 'listening');
+      kubelet.write('logged-workers-1-aaaaa', '2026-11-26T05:00:02Z', 'joins \u001b[2J');
+      kubelet.write('logged-coordinator-0-aaaaa', '2026-11-26T05:00:03Z', 'step 1');
+    });
+    afterAll(() => kubelet[Symbol.asyncDispose]());
+
+    test('are one text, each line with its writer', async () => {
+      const { code, stdout, stderr } = await run(['logs', 'logged']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout.split('\n')).toEqual(['coordinator | listening', 'worker-1    | joins \ufffd[2J', 'coordinator | step 1']);
+      const { lines } = JSON.parse((await run(['logs', 'logged', '--tail', '1', '--json'])).stdout);
+      expect(lines).toEqual([
+        { time: '2026-11-26T05:00:02Z', pod: 'logged-workers-1-aaaaa', component: 'worker', index: 1, text: 'joins \u001b[2J' },
+        { time: '2026-11-26T05:00:03Z', pod: 'logged-coordinator-0-aaaaa', component: 'coordinator', text: 'step 1' },
+      ]);
+    });
+
+    test('are followed until Ctrl-C, one line of JSON a line', async () => {
+      const finished = await run(['logs', 'logged', '--follow', '--tail', '0', '--json'], {
+        onStart: async () => {
+          await vi.waitFor(() => expect(kubelet.followersOf('logged-workers-1-aaaaa')).toBe(1), soon);
+          kubelet.write('logged-workers-1-aaaaa', '2026-11-26T05:00:04Z', 'a new line');
+        },
+        onLine: (line, child) => line.includes('a new line') && child.kill('SIGINT'),
+      });
+      expect(finished.code).toBe(130);
+      const [line, error] = eventsOf(finished) as unknown[];
+      expect(line).toMatchObject({ event: 'line', component: 'worker', index: 1, text: 'a new line' });
+      expect(error).toMatchObject({
+        error: { code: 'interrupted', message: expect.stringMatching(/^no longer following; logged goes on/) },
+      });
     });
   });
 });

@@ -17,24 +17,28 @@ beforeAll(() => drawDataSet(join(folder, 'data'), 3, 60, 40));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
+const onClusters = ['cancel', 'events', 'list', 'logs', 'resume', 'scale', 'status', 'submit', 'suspend', 'wait'];
 
 describe('help', () => {
   test('lists the commands', async () => {
     const { code, stdout, stderr } = await segfleet(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of [...commands, 'dataset']) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+    for (const command of [...commands, ...onClusters, 'cluster', 'dataset']) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
   });
 
   const data = ['import', 'shard', 'show', 'split', 'stats', 'verify'].map(verb => ['dataset', verb]);
-  test.each([...commands.map(command => [command]), ['losses', 'explain'], ['losses', 'value'], ...data])(
-    'of %s %s says what it does and how to call it',
-    async (...words) => {
-      const { code, stdout } = await segfleet([...words.filter(Boolean), '--help']);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`$ segfleet ${words.filter(Boolean).join(' ')}`);
-      expect(stdout).toContain('--json');
-    },
-  );
+  test.each([
+    ...[...commands, ...onClusters].map(command => [command]),
+    ['cluster', 'check'],
+    ['losses', 'explain'],
+    ['losses', 'value'],
+    ...data,
+  ])('of %s %s says what it does and how to call it', async (...words) => {
+    const { code, stdout } = await segfleet([...words.filter(Boolean), '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`$ segfleet ${words.filter(Boolean).join(' ')}`);
+    expect(stdout).toContain('--json');
+  });
 });
 
 describe('losses', () => {
