@@ -44,6 +44,12 @@ export function parseLease(text: string): ElectionOptions['lease'] {
   return { namespace, name };
 }
 
+/** @throws usage */
+export function parseStore(text: string): string {
+  if (!/^s3:\/\/[^/\s]+(\/\S*)?$/.test(text)) throw new SegfleetError('usage', `--store ${text}: s3://bucket/prefix is expected`);
+  return text;
+}
+
 /** Who may ask coordinators: operators, all of those in the namespace of this one, and whoever collects metrics. */
 export const clientsOf = (ownNamespace: string | undefined, prometheusNamespace: string | undefined): Settings['clients'] => [
   ...(ownNamespace === undefined ? [] : [{ namespace: ownNamespace, labels: { [labels.app]: 'segfleet', [labels.role]: 'operator' } }]),
