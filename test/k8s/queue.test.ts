@@ -113,8 +113,8 @@ test('what fails waits twice as long each time, up to a limit, and begins anew a
     await clock.advance(errors.at(-1)![2]);
   }
   expect(errors.map(error => error[2])).toEqual([100, 200, 400, 500, 500]);
-  await end('a');
-  queue.add('a');
+  await end('a', 10);
+  await clock.advance(10);
   await fail('a');
   expect(errors.at(-1)![2]).toBe(100);
 });
@@ -129,14 +129,15 @@ test('half of each wait is drawn', async () => {
 test('requests do not make failing work a hot loop, and do not wait for the whole back-off', async () => {
   const { queue, clock, begun, fail } = held({ backOff: { firstMs: 1000, longestMs: 60_000 } });
   queue.add('a');
-  for (let i = 0; i < 6; i++) {
+  for (let runs = 1; runs < 7; runs++) {
     queue.add('a');
     await fail('a');
     queue.add('a');
-    await clock.advance(500);
+    await clock.advance(499);
+    expect(begun.length).toBe(runs);
+    await clock.advance(1);
+    expect(begun.length).toBe(runs + 1);
   }
-  // One run at the start, and one for each half second.
-  expect(begun.length).toBe(7);
 });
 
 test('work that throws at once is a failure like any other', async () => {
@@ -167,6 +168,7 @@ test('stopping waits for what is in work and begins nothing more', async () => {
     stopped = true;
   });
   queue.add('d');
+  expect(clock.timers).toBe(0);
   await clock.advance(1000);
   expect(stopped).toBe(false);
   await end('a', 10);
