@@ -3,9 +3,10 @@
  * the Kubernetes client makes of a kubeconfig or of the service account of a pod; its own API classes and informers are not used, as they give up
  * for good when a connection dies, and open a new one for each request.
  */
+import type { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici';
+import { type Dispatcher, fetch, Response, request } from 'undici';
 import { SegfleetError } from '../trainer/errors.ts';
 import { ApiError, refusal, type ServerStatus } from './apiError.ts';
 import { apiVersion, fieldManager } from './names.ts';
@@ -90,7 +91,21 @@ const deadlineMs = 30_000;
 /** @throws usage, notFound: no kubeconfig, no such context */
 export async function connect({ context, kubeconfig }: ConnectOptions = {}): Promise<Api> {
   const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
+  /** A connection for each watch: of one that all share, a silence would be that of all, and asking anew would ask the same. */
+  class Config extends KubeConfig {
+    override createDispatcherOptions(...given: Parameters<KubeConfig['createDispatcherOptions']>) {
+      const options = super.createDispatcherOptions(...given);
+      switch (options.type) {
+        case 'agent':
+          return { ...options, connect: { ...options.connect, allowH2: false } };
+        case 'none':
+          return { type: 'agent' as const, connect: { allowH2: false } };
+        default:
+          return { ...options, requestTls: { ...options.requestTls, allowH2: false } };
+      }
+    }
+  }
+  const config = new Config();
   try {
     if (kubeconfig) config.loadFromFile(kubeconfig);
     else config.loadFromDefault();
@@ -314,8 +329,8 @@ export class Api {
     }
   }
 
-  async #once(doing: string, method: string, path: string, request: Request): Promise<Response> {
-    const { query = {}, body, contentType = 'application/json', signal, timeoutMs = deadlineMs } = request;
+  async #once(doing: string, method: string, path: string, asked: Request): Promise<Response> {
+    const { query = {}, body, contentType = 'application/json', signal, timeoutMs = deadlineMs, guard } = asked;
     const url = new URL(this.server + path);
     for (const [key, value] of Object.entries(query)) if (value !== undefined && value !== false) url.searchParams.set(key, String(value));
     const headers: Record<string, string> = { accept: 'application/json', ...(body !== undefined && { 'content-type': contentType }) };
@@ -323,13 +338,9 @@ export class Api {
     try {
       await this.#authenticate(headers);
       this.requests++;
-      const response = await fetch(url, {
-        method,
-        headers,
-        ...(body !== undefined && bodyOf(JSON.stringify(body), request.guard)),
-        dispatcher: this.#dispatcher,
-        signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
-      });
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const common = { method, headers, dispatcher: this.#dispatcher, signal: signals.length > 0 ? AbortSignal.any(signals) : undefined };
+      const response = await (guard ? sendGuarded(url, text!, guard, common) : fetch(url, { ...common, body: text }));
       this.answers++;
       return response;
     } catch (cause) {
@@ -380,20 +391,33 @@ function pathOf(kind: Kind, { namespace }: Where, name?: string, subresource?: s
   return [root + scope, plural, ...(name === undefined ? [] : [encodeURIComponent(name)]), ...(subresource ? [subresource] : [])].join('/');
 }
 
-/** A stream that is read when the connection is there: until then a request waits, in a process that is stopped for as long as that takes. */
-function bodyOf(text: string, guard: (() => void) | undefined): Pick<RequestInit, 'body' | 'duplex'> {
-  if (!guard) return { body: text };
-  const pull = (stream: ReadableStreamDefaultController) => {
+/**
+ * The body is asked for when the connection is there, and before that nothing is written: until then a request waits, in a process that is stopped for as
+ * long as that takes. `fetch` would end the request with an empty body instead, and a deletion without a body is one without conditions.
+ */
+async function sendGuarded(
+  url: URL,
+  text: string,
+  guard: () => void,
+  options: { method: string; headers: Record<string, string>; dispatcher?: Dispatcher; signal?: AbortSignal },
+): Promise<Response> {
+  async function* guarded() {
     guard();
-    stream.enqueue(new TextEncoder().encode(text));
-    stream.close();
-  };
-  return { body: new ReadableStream({ pull }, { highWaterMark: 0 }), duplex: 'half' };
+    yield Buffer.from(text);
+  }
+  const headers = { ...options.headers, 'content-length': String(Buffer.byteLength(text)) };
+  // Its types do not say that it takes what can be iterated.
+  const body = guarded() as unknown as Readable;
+  const answer = await request(url, { ...options, headers, body });
+  const retryAfter = answer.headers['retry-after'];
+  return new Response(await answer.body.text(), {
+    status: answer.statusCode,
+    ...(retryAfter && { headers: { 'retry-after': String(retryAfter) } }),
+  });
 }
 
 function unanswered(doing: string, cause: unknown): unknown {
-  const ours = [cause, (cause as Error).cause].find(error => error instanceof SegfleetError);
-  if (ours) return ours;
+  if (cause instanceof SegfleetError) return cause;
   const { message, cause: inner } = cause as Error;
   const why = inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
   return new ApiError(`${doing}: the API server does not answer (${why}); check the network and the context, then try again`, {

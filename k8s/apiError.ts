@@ -92,6 +92,6 @@ function sentenceOf({ field = '', message = '' }: Cause): string | undefined {
   // That more could be wrong.
   if (field === '<nil>') return undefined;
   const name = field.replace(/^\.?(spec\.)?/, '');
-  const said = message.replace(/^(Invalid|Unsupported|Required|Duplicate) value: |^Forbidden: /, '').replace(`${field} in body `, '');
+  const said = message.replace(/^(Invalid|Unsupported|Required) value: |^Forbidden: /, '').replace(`${field} in body `, '');
   return /^(is|has|must|cannot|needs|may) /.test(said) ? `${name} ${said}` : `${name}: ${said}`;
 }

@@ -22,6 +22,8 @@ export interface CachesOptions {
   readonly watchTimes?: Pick<WatchOptions<KubeObject>, 'silentMs' | 'resyncMs' | 'backOff'>;
   /** Something of this job has changed. */
   onChange(key: string): void;
+  /** A pod of this job has changed, or is gone: as it was last. */
+  onPod?(key: string, pod: Pod): void;
   onRestart?(kind: Kind, reason: RestartReason, error: unknown): void;
 }
 
@@ -33,7 +35,7 @@ export class Caches {
   readonly #byChild = new Map<string, string>();
 
   constructor(options: CachesOptions) {
-    const { namespaces, onChange, onRestart, watchTimes, ...common } = options;
+    const { namespaces, onChange, onPod, onRestart, watchTimes, ...common } = options;
     const watches = <T extends KubeObject>(kind: Kind, more: Pick<WatchOptions<T>, 'selection' | 'groupOf' | 'onChange'>) =>
       (namespaces ?? [undefined]).map(namespace => {
         const selection = { ...more.selection, namespace };
@@ -60,7 +62,12 @@ export class Caches {
     this.#pods = watches<Pod>('Pod', {
       selection,
       groupOf: batchJobKeyOf,
-      onChange: ({ object }) => tell('Job', batchJobKeyOf(object)),
+      onChange: ({ object }) => {
+        const job = this.#byChild.get(`Job ${batchJobKeyOf(object)}`);
+        if (job === undefined) return;
+        onPod?.(job, object);
+        onChange(job);
+      },
     });
     this.#children = new Map(
       childKinds.map(kind => [kind, watches<KubeObject>(kind, { selection, onChange: ({ object }) => tell(kind, keyOf(object)) })]),

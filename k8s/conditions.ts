@@ -11,10 +11,12 @@ export const conditionOf = ({ conditions }: Pick<JobStatus, 'conditions'>, type:
 
 export const isTrue = (status: Pick<JobStatus, 'conditions'>, type: ConditionType): boolean => conditionOf(status, type)?.status === 'True';
 
-/** @param said undefined: nothing is said of that type any more; what is not named stays as it is */
+/** Undefined: nothing is said of that type any more; what is not named stays as it is. */
+export type Statements = Readonly<Partial<Record<ConditionType, Said | undefined>>>;
+
 export function withConditions(
   before: Pick<JobStatus, 'conditions'>,
-  said: Readonly<Partial<Record<ConditionType, Said | undefined>>>,
+  said: Statements,
   { generation, now }: { generation?: number; now: Date },
 ): Condition[] {
   return conditionTypes.flatMap(type => {

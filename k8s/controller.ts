@@ -10,6 +10,7 @@ import { EventRecorder } from './eventRecorder.ts';
 import { Evidence, evidenceAgainMs } from './evidence.ts';
 import { Expectations } from './expectations.ts';
 import { KeySecrets } from './keySecrets.ts';
+import { type LastCheckpoint, lastCheckpointOf } from './lastCheckpoint.ts';
 import { errorFields, type Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { childNames, operatorName } from './names.ts';
@@ -59,6 +60,7 @@ export class Controller {
   readonly #recorder: EventRecorder;
   readonly #effects: Effects;
   readonly #progress: ProgressPoller;
+  readonly #lastCheckpoints = new Map<string, LastCheckpoint>();
   /** While this process leads. */
   #queue: Queue | undefined;
 
@@ -73,6 +75,10 @@ export class Controller {
       random,
       watchTimes: definedOf({ silentMs: times?.silentMs, resyncMs: times?.resyncMs, backOff: times?.backOff }),
       onChange: add,
+      onPod: (key, pod) => {
+        const last = lastCheckpointOf(pod);
+        if (last) this.#lastCheckpoints.set(key, last);
+      },
       onRestart: (kind, reason, error) => {
         metrics.watchRestarts.inc({ kind, reason });
         if (error !== undefined) log('warn', `the watch of ${kind} begins anew`, { kind, reason, ...errorFields(error) });
@@ -242,6 +248,7 @@ export class Controller {
       ...found,
       children: [...found.children, ...(secret ? [secret] : [])],
       progress: pod && this.#progress.of(key, pod.metadata.uid!),
+      lastCheckpoint: this.#lastCheckpoints.get(key),
       rejected: this.#rejected.get(key),
       events: [],
     };
@@ -275,6 +282,7 @@ export class Controller {
     this.#effects.forget(key);
     this.#secrets.forget(key);
     this.#rejected.delete(key);
+    this.#lastCheckpoints.delete(key);
   }
 
   #progressTargets(): ProgressTarget[] {

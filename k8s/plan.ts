@@ -2,6 +2,7 @@
  * What goes into a reconcile and what comes out of it. Both are plain data: whoever reads them needs no cluster.
  */
 import type { Progress } from '../coordinator/progress.ts';
+import type { LastCheckpoint } from './lastCheckpoint.ts';
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from './objects.ts';
 import type { JobStatus } from './status.ts';
 
@@ -36,6 +37,8 @@ export interface Observed {
   readonly pods: readonly Pod[];
   /** What the coordinator last said, if it was reached. */
   readonly progress?: Progress;
+  /** With what the coordinator before it ended. */
+  readonly lastCheckpoint?: LastCheckpoint;
   /** Warnings about the Jobs and pods of this job: asked for only while something is missing (Plan.needsEvents). */
   readonly events: readonly KubeEvent[];
   /** The last log lines of the pod that failed first: asked for once (Plan.needsLog). */

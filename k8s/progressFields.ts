@@ -2,6 +2,7 @@
  * Where a run stands, as the columns of `kubectl get` show it.
  */
 import type { Progress } from '../coordinator/progress.ts';
+import type { LastCheckpoint } from './lastCheckpoint.ts';
 import type { JobStatus } from './status.ts';
 
 export function progressFields({ epoch, epochs, step, steps, loss, metric, etaSeconds, checkpoint }: Progress): JobStatus {
@@ -17,6 +18,12 @@ export function progressFields({ epoch, epochs, step, steps, loss, metric, etaSe
     eta: etaSeconds === undefined ? undefined : shownTime(etaSeconds),
     ...(checkpoint && { checkpointStep: checkpoint.step, checkpointTime: checkpoint.at }),
   };
+}
+
+/** Of a run whose coordinator was stopped: where it stood is where its last checkpoint is. */
+export function stoppedFields(before: JobStatus, last: LastCheckpoint | undefined): JobStatus {
+  if (!last || (before.step ?? 0) > last.step) return {};
+  return { step: last.step, checkpointStep: last.step, checkpointTime: last.at };
 }
 
 /** Fields that change all the time while a run goes on. */

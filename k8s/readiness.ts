@@ -2,9 +2,10 @@
  * Whether the pods of a job that should run do, in one word (the phase) and in a sentence (the condition PodsReady).
  */
 import { conditionOf, type Said } from './conditions.ts';
-import type { Fleet } from './fleet.ts';
+import { type Fleet, jobCondition, queueOf } from './fleet.ts';
+import { isQueued, isSuspended } from './policies/suspend.ts';
 import { fromEvents, isSameProblem, type Problem, type Waiting } from './policies/waiting.ts';
-import type { JobStatus, Phase } from './status.ts';
+import type { ConditionType, JobStatus, Phase } from './status.ts';
 
 export interface Wanted {
   /** Workers that there should be, and with how many of them the run goes on. */
@@ -14,16 +15,20 @@ export interface Wanted {
   readonly isFinishing: boolean;
 }
 
-export function phaseOf(fleet: Fleet, { min, isFinishing }: Wanted): Phase {
+function phaseOf(fleet: Fleet, { min, isFinishing }: Wanted): Phase {
   const { coordinator, workers } = fleet;
   if (coordinator.ready.length > 0 && (isFinishing || workers.ready.length + numDone(fleet) >= min)) return 'Running';
   return [...coordinator.live, ...workers.live].some(({ spec }) => spec.nodeName !== undefined) ? 'Starting' : 'Pending';
 }
 
 /** Workers that have ended well do so only at the end of the run: none of them is missing. */
-export const numDone = ({ workers }: Fleet): number => workers.pods.filter(({ status }) => status?.phase === 'Succeeded').length;
+export function numDone({ workers }: Fleet): number {
+  const { job, pods } = workers;
+  if (jobCondition(job, 'Complete')) return job?.spec.completions ?? 0;
+  return pods.filter(({ status }) => status?.phase === 'Succeeded').length;
+}
 
-export function podsReady(fleet: Fleet, { size, isFinishing }: Wanted, problem: Problem | undefined): Said {
+function podsReady(fleet: Fleet, { size, isFinishing }: Wanted, problem: Problem | undefined): Said {
   const { coordinator, workers } = fleet;
   const isLed = coordinator.ready.length > 0;
   const running = workers.ready.length;
@@ -50,3 +55,33 @@ export function steadied({ problem, needsEvents }: Waiting, events: readonly unk
   if (!problem) return needsEvents && events.length === 0 && known && fromEvents.has(known.reason) ? known : undefined;
   return known && known.reason === problem.reason && isSameProblem(known.message, problem.message) ? known : problem;
 }
+
+/** Where a run that is not over stands: its phase, and what the conditions say of its pods. */
+export function standingOf(
+  fleet: Fleet,
+  before: JobStatus,
+  { isSuspending, wanted, problem }: { isSuspending: boolean; wanted: Wanted; problem: Problem | undefined },
+): { phase: NonNullable<JobStatus['phase']>; said: Partial<Record<ConditionType, Said>> } {
+  if (!isSuspending) {
+    const said = { PodsReady: podsReady(fleet, wanted, problem) };
+    const resumed: Said = { status: 'False', reason: 'Resumed', message: 'the job was suspended, and is not any more' };
+    return { phase: phaseOf(fleet, wanted), said: conditionOf(before, 'Suspended') ? { ...said, Suspended: resumed } : said };
+  }
+  const isDone = isSuspended(fleet);
+  const message = isDone
+    ? 'no pods run; spec.suspend: false lets the run go on'
+    : 'pods end; the coordinator writes a checkpoint before it does';
+  const reason = isDone ? 'Suspended' : 'Suspending';
+  return {
+    phase: reason,
+    said: { PodsReady: { status: 'False', reason, message }, Suspended: { status: isDone ? 'True' : 'False', reason, message } },
+  };
+}
+
+export function queued(fleet: Fleet, queue: string | undefined): Problem | undefined {
+  if (!isQueued(fleet, queue) || !fleet.workers.job) return undefined;
+  const name = queueOf(fleet.workers.job);
+  return { reason: 'Queued', message: `the workers wait for their turn in the queue ${name}: see kubectl get workloads` };
+}
+
+export const runEnded: Said = { status: 'False', reason: 'RunEnded', message: 'the run is over, and its pods with it' };

@@ -2,32 +2,33 @@
  * One look at a job: from what is there to what is to be done, as plain data. It keeps nothing in mind but the status: an operator that is started again,
  * or another one, comes to the same plan. Carrying a plan out brings the job to where the next look finds nothing to do, until something happens.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { errorCodes } from '../trainer/errors.ts';
 import type { Job } from '../trainer/spec.ts';
-import { conditionOf, isTrue, type Said, withConditions } from './conditions.ts';
-import { eventDrafts } from './eventDrafts.ts';
-import { type Fleet, fleetOf, hasEnded, isFinished, isOwnedBy, queueOf } from './fleet.ts';
+import { conditionOf, isTrue, type Said } from './conditions.ts';
+import { logOf, withLog } from './failureLog.ts';
+import { type Fleet, fleetOf, isFinished, isOwnedBy, queueOf } from './fleet.ts';
 import { annotations, operatorName } from './names.ts';
 import type { KubeObject, TrainingJob } from './objects.ts';
 import type { Context, Observed, Plan } from './plan.ts';
 import { accept, summaryOf } from './policies/acceptance.ts';
-import { isFinishing, isWithoutWorkers, lastMomentsMs, released, resultOf } from './policies/completion.ts';
+import { isFinishing, isWithoutWorkers, lastMomentsMs, released } from './policies/completion.ts';
 import { activity, deadlineInMs } from './policies/deadline.ts';
 import { type Judgement, judge } from './policies/failure.ts';
 import { lostJobs, nextLossInMs } from './policies/lost.ts';
-import { type Asks, isQueued, isSuspended, running, suspending } from './policies/suspend.ts';
+import { outcomeOf } from './policies/outcome.ts';
+import { type Asks, isQueued, running, suspending } from './policies/suspend.ts';
 import { obstacle } from './policies/taken.ts';
 import { expiresInMs } from './policies/ttl.ts';
-import { type Problem, patienceMs, rejection, waiting } from './policies/waiting.ts';
-import { progressFields, shownNumber, volatileFields } from './progressFields.ts';
-import { numDone, phaseOf, podsReady, steadied } from './readiness.ts';
+import { patienceMs, rejection, waiting } from './policies/waiting.ts';
+import { progressFields, stoppedFields } from './progressFields.ts';
+import { numDone, queued, runEnded, standingOf, steadied } from './readiness.ts';
 import { jobFileIn, keysIn, missingChildren } from './resources/children.ts';
 import { coordinatorJob } from './resources/coordinatorJob.ts';
 import { type Recipe, selectorOf } from './resources/owner.ts';
 import { workersJob } from './resources/workersJob.ts';
-import type { ConditionType, JobStatus } from './status.ts';
-import { type Changes, noChanges, refTo, steer } from './steer.ts';
+import { planOf, stated } from './statement.ts';
+import type { JobStatus } from './status.ts';
+import { type Changes, noChanges, refTo, steer, together } from './steer.ts';
 import { timestamp } from './timestamp.ts';
 
 /** Events and children that a watch should have shown are looked for after such a time. */
@@ -78,7 +79,7 @@ const acceptance = (accepted: Job): Said => ({ status: 'True', reason: 'Accepted
 const hasBegun = ({ coordinator, workers }: Fleet) => [coordinator.job, workers.job].some(job => job !== undefined && !job.spec.suspend);
 
 function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
-  const { job, progress } = observed;
+  const { job, progress, lastCheckpoint } = observed;
   const { now, settings } = context;
   const before = job.status ?? {};
   const { spec } = accepted;
@@ -94,13 +95,17 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const active = activity(before, startTime !== undefined && !spec.suspend && !isQueued(fleet, queue), now);
   const kept: JobStatus = {
     ...(progress && progressFields(progress)),
+    ...(fleet.coordinator.live.length === 0 && stoppedFields(before, lastCheckpoint)),
     ...active,
     startTime,
     ...failureFields(judgement, observed),
     workers: fleet.workers.ready.length,
   };
 
-  const outcome = outcomeOf(fleet, observed, judgement, deadlineInMs(active, spec.activeDeadlineSeconds, now));
+  const outcome = outcomeOf(fleet, observed, {
+    verdict: judgement.verdict,
+    deadlineMs: deadlineInMs(active, spec.activeDeadlineSeconds, now),
+  });
   if (outcome) {
     const fields = { ...kept, ...activity(active, false, now), ...outcome.fields, completionTime: timestamp(now), eta: undefined };
     const said = { ...outcome.said, PodsReady: runEnded, ...(conditionOf(before, 'Suspended') && { Suspended: runEnded }) };
@@ -108,7 +113,7 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
     return { ...planOf(before, status, judgement), ...release(fleet, status, now), ...logOf(status, observed) };
   }
 
-  const asks = asksOf(fleet, { recipe, children, queue });
+  const asks = asksOf(fleet, observed, { recipe, children, queue, now });
   const made = makers(recipe, size, children);
   const changes = together(
     missingChildren(recipe, size, observed.children, context.makeKeys),
@@ -133,7 +138,10 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const from = fleet.workers.job?.spec.completions;
   const isResized = changes.apply.some(({ kind, spec }) => kind === 'Job' && (spec as { completions?: number }).completions !== undefined);
   return {
-    ...planOf(before, status, judgement, isResized && from !== undefined && from !== size ? { from, to: size } : undefined),
+    ...planOf(before, status, {
+      news: judgement.news,
+      resized: isResized && from !== undefined && from !== size ? { from, to: size } : undefined,
+    }),
     ...changes,
     ...logOf(status, observed),
     needsEvents: lack.needsEvents,
@@ -143,42 +151,6 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
       lack.needsEvents || isPartial(fleet, expected) || !made.coordinator ? patienceMs : undefined,
     ),
   };
-}
-
-interface Outcome {
-  readonly said: Partial<Record<ConditionType, Said>>;
-  readonly fields: JobStatus;
-}
-
-/** Undefined: the run goes on. */
-function outcomeOf(fleet: Fleet, { job, progress }: Observed, { verdict }: Judgement, deadlineMs: number | undefined): Outcome | undefined {
-  const failed = (reason: string, message: string, exitCode: number): Outcome => ({
-    said: { Failed: { status: 'True', reason, message } },
-    fields: { phase: 'Failed', exitCode },
-  });
-  const result = resultOf(fleet, progress);
-  if (result) {
-    const { steps, jaccard, weightsDigest } = result;
-    const { steps: ofAll, epochs } = { ...job.status, ...(progress && progressFields(progress)) };
-    const score = jaccard === undefined ? undefined : shownNumber(jaccard);
-    const message = `the run has ended${steps === undefined ? '' : ` after ${steps} steps`}${score === undefined ? '' : `, with a validation Jaccard of ${score}`}`;
-    return {
-      said: { Complete: { status: 'True', reason: 'Completed', message } },
-      fields: {
-        ...{ phase: 'Succeeded', exitCode: 0 },
-        ...(steps !== undefined && { step: steps }),
-        ...(steps !== undefined && steps === ofAll && epochs !== undefined && { epoch: epochs, progress: `${epochs}/${epochs}` }),
-        ...(score !== undefined && { metric: score }),
-        ...(weightsDigest !== undefined && { weightsDigest }),
-      },
-    };
-  }
-  if (verdict) return failed(verdict.reason, verdict.message, verdict.exitCode);
-  if (deadlineMs === 0) {
-    const message = `the run was active for longer than activeDeadlineSeconds, ${job.spec.activeDeadlineSeconds}; another job with a later deadline can go on from its checkpoints`;
-    return failed('DeadlineExceeded', message, errorCodes.preempted.exitCode);
-  }
-  return undefined;
 }
 
 function afterTheEnd(observed: Observed, { now }: Context): Plan {
@@ -217,7 +189,11 @@ function expiry(job: TrainingJob, status: JobStatus, now: Date): Changes & Pick<
 }
 
 /** Pods with keys that are not there any more cannot talk to new ones; pods on lost nodes keep new ones from being made. */
-function asksOf(fleet: Fleet, { recipe, children, queue }: { recipe: Recipe; children: readonly KubeObject[]; queue?: string }): Asks {
+function asksOf(
+  fleet: Fleet,
+  { progress }: Observed,
+  { recipe, children, queue, now }: { recipe: Recipe; children: readonly KubeObject[]; queue?: string; now: Date },
+): Asks {
   const { spec } = recipe.job;
   if (spec.suspend) return suspending(fleet);
   const asks = running(fleet, queue);
@@ -228,7 +204,7 @@ function asksOf(fleet: Fleet, { recipe, children, queue }: { recipe: Recipe; chi
   const { coordinator, workers } = fleet;
   return {
     coordinator: hasOldKeys(coordinator.job) || lost.includes('coordinator') ? 'remove' : asks.coordinator,
-    workers: hasOldKeys(workers.job) || lost.includes('workers') || isWithoutWorkers(fleet) ? 'remove' : asks.workers,
+    workers: hasOldKeys(workers.job) || lost.includes('workers') || isWithoutWorkers(fleet, progress, now) ? 'remove' : asks.workers,
   };
 }
 
@@ -237,36 +213,6 @@ function makers(recipe: Recipe, size: number, children: readonly KubeObject[]) {
   const keys = keysIn(recipe, children)?.metadata.uid;
   if (keys === undefined || !jobFileIn(recipe, children)) return {};
   return { coordinator: () => coordinatorJob(recipe, keys), workers: () => workersJob(recipe, size, keys) };
-}
-
-const runEnded: Said = { status: 'False', reason: 'RunEnded', message: 'the run is over, and its pods with it' };
-
-/** Where a run that is not over stands. */
-function standingOf(
-  fleet: Fleet,
-  before: JobStatus,
-  { isSuspending, wanted, problem }: { isSuspending: boolean; wanted: Parameters<typeof phaseOf>[1]; problem: Problem | undefined },
-): { phase: NonNullable<JobStatus['phase']>; said: Partial<Record<ConditionType, Said>> } {
-  if (!isSuspending) {
-    const said = { PodsReady: podsReady(fleet, wanted, problem) };
-    const resumed: Said = { status: 'False', reason: 'Resumed', message: 'the job was suspended, and is not any more' };
-    return { phase: phaseOf(fleet, wanted), said: conditionOf(before, 'Suspended') ? { ...said, Suspended: resumed } : said };
-  }
-  const isDone = isSuspended(fleet);
-  const message = isDone
-    ? 'no pods run; spec.suspend: false lets the run go on'
-    : 'pods end; the coordinator writes a checkpoint before it does';
-  const reason = isDone ? 'Suspended' : 'Suspending';
-  return {
-    phase: reason,
-    said: { PodsReady: { status: 'False', reason, message }, Suspended: { status: isDone ? 'True' : 'False', reason, message } },
-  };
-}
-
-function queued(fleet: Fleet, queue: string | undefined): Problem | undefined {
-  if (!isQueued(fleet, queue) || !fleet.workers.job) return undefined;
-  const name = queueOf(fleet.workers.job);
-  return { reason: 'Queued', message: `the workers wait for their turn in the queue ${name}: see kubectl get workloads` };
 }
 
 const notReadySince = (before: JobStatus) =>
@@ -279,45 +225,6 @@ const failureFields = (judgement: Judgement, observed: Observed): JobStatus => (
   restarts: judgement.restarts,
   firstFailure: withLog(judgement.firstFailure, observed),
   seen: judgement.seen,
-});
-
-function withLog(first: JobStatus['firstFailure'], { log }: Observed): JobStatus['firstFailure'] {
-  return first && first.log === undefined && log?.pod === first.pod ? { ...first, log: log.lines.slice(-8192) } : first;
-}
-
-/** The log of a pod that is still there, if its container ever ran. */
-function logOf({ firstFailure }: JobStatus, { pods }: Observed): Pick<Plan, 'needsLog'> {
-  if (!firstFailure || firstFailure.log !== undefined || firstFailure.exitCode === undefined) return {};
-  return pods.some(pod => pod.metadata.name === firstFailure.pod && hasEnded(pod)) ? { needsLog: firstFailure.pod } : {};
-}
-
-/** @param said what is said anew @param fields undefined: is not there any more */
-function stated(
-  { metadata: { generation } }: TrainingJob,
-  before: JobStatus,
-  said: Parameters<typeof withConditions>[1],
-  fields: JobStatus,
-  now: Date,
-): JobStatus {
-  const conditions = withConditions(before, said, { generation, now });
-  const status = { ...before, observedGeneration: generation, ...fields, conditions };
-  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined));
-}
-
-function planOf(before: JobStatus, status: JobStatus, judgement?: Judgement, resized?: { from: number; to: number }): Plan {
-  const lasting = (of: JobStatus) => Object.entries(of).filter(([name]) => !volatileFields.some(field => field === name));
-  return {
-    ...noChanges,
-    status,
-    urgent: !isDeepStrictEqual(new Map(lasting(before)), new Map(lasting(status))),
-    events: eventDrafts(before, status, { news: judgement?.news, resized }),
-  };
-}
-
-const together = (...all: readonly Partial<Changes>[]): Changes => ({
-  create: all.flatMap(({ create = [] }) => create),
-  apply: all.flatMap(({ apply = [] }) => apply),
-  remove: all.flatMap(({ remove = [] }) => remove),
 });
 
 function soonest(...times: readonly (number | undefined)[]): number | undefined {

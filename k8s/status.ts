@@ -77,7 +77,7 @@ export const statusSchema = z.strictObject({
       disruptions: count.describe('Paid for by restarts.disruptions, where that is given.'),
     })
     .optional()
-    .describe('Pods replaced so far, by cause.'),
+    .describe('Failures so far, by cause; pods that end together for one reason count once.'),
   firstFailure: firstFailure.optional().describe('The first pod that failed.'),
   seen: seen.optional().describe('For the operator: pods that have ended and are not to be counted again.'),
 });

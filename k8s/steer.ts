@@ -57,3 +57,9 @@ function change(job: BatchJob, wanted: { size?: number; suspend: boolean; isOver
   const isSo = Object.entries(fields).every(([name, value]) => (spec[name as keyof typeof fields] ?? false) === value);
   return isSo ? noChanges : { ...noChanges, apply: [{ ...refTo(job), spec: fields }] };
 }
+
+export const together = (...all: readonly Partial<Changes>[]): Changes => ({
+  create: all.flatMap(({ create = [] }) => create),
+  apply: all.flatMap(({ apply = [] }) => apply),
+  remove: all.flatMap(({ remove = [] }) => remove),
+});

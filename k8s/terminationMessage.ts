@@ -4,7 +4,15 @@
 import { z } from 'zod';
 
 const messageSchema = z.union([
-  z.object({ error: z.object({ code: z.string(), exitCode: z.int(), message: z.string() }) }),
+  z.object({
+    error: z.object({
+      code: z.string(),
+      exitCode: z.int(),
+      message: z.string(),
+      /** Of a coordinator that was stopped: the step of the checkpoint that it ended with. */
+      details: z.object({ step: z.int().min(0).optional() }).optional(),
+    }),
+  }),
   z.object({
     result: z.object({
       steps: z.int().min(0).optional(),
@@ -17,11 +25,20 @@ const messageSchema = z.union([
 
 export type RunResult = Extract<z.infer<typeof messageSchema>, { result: unknown }>['result'];
 
-export function lastWords(text: string | undefined): { readonly message?: string; readonly log?: string; readonly result?: RunResult } {
+export interface LastWords {
+  readonly message?: string;
+  readonly log?: string;
+  readonly result?: RunResult;
+  readonly step?: number;
+}
+
+export function lastWords(text: string | undefined): LastWords {
   if (!text?.trim()) return {};
   const parsed = messageSchema.safeParse(json(text));
   if (!parsed.success) return { log: text.trim() };
-  return 'error' in parsed.data ? { message: parsed.data.error.message } : { result: parsed.data.result };
+  if ('result' in parsed.data) return { result: parsed.data.result };
+  const { message, details } = parsed.data.error;
+  return { message, ...(details?.step !== undefined && { step: details.step }) };
 }
 
 function json(text: string): unknown {

@@ -12,8 +12,6 @@ export interface Rule {
   /** Below the object that has the rule: `.of.name`. */
   readonly fieldPath?: string;
   readonly reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate';
-  /** Asked at creation too, with `oldSelf` an optional. */
-  readonly optionalOldSelf?: true;
 }
 
 /** Words that mean the same in JSON Schema and in OpenAPI v3. */

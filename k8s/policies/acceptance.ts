@@ -124,9 +124,8 @@ const isWithin = (path: string, folder: string) =>
 /** What a pod cannot be made of, or what would change what the operator says of it. */
 function* podProblems({ spec: { pod } }: Job, settings: Settings): Generator<string> {
   const { volumes = [], env = [] } = pod;
-  const [twin] = repeated(volumes.map(({ name }) => name));
-  if (twin !== undefined) yield `pod.volumes has the name ${twin} twice; names of volumes differ`;
-  const [samePlace] = repeated(volumes.map(({ mountPath }) => clean(mountPath)));
+  const mounts = volumes.map(({ mountPath }) => clean(mountPath));
+  const samePlace = mounts.find((mount, i) => mounts.indexOf(mount) !== i);
   if (samePlace !== undefined) yield `pod.volumes has the mountPath ${samePlace} twice; one volume hides the other`;
   for (const { name, mountPath } of volumes) {
     if (name.startsWith(ownVolumePrefix)) yield `pod.volumes has the name ${name}, and names with ${ownVolumePrefix} are the operator's`;
@@ -134,8 +133,6 @@ function* podProblems({ spec: { pod } }: Job, settings: Settings): Generator<str
     if (hidden !== undefined)
       yield `pod.volumes has the mountPath ${mountPath}, and ${hidden} is the operator's; mount the volume elsewhere`;
   }
-  const [again] = repeated(env.map(({ name }) => name));
-  if (again !== undefined) yield `pod.env has ${again} twice; give it once`;
   const own = env.find(({ name }) => ownVariables.includes(name));
   if (own) yield `pod.env has ${own.name}, which the operator sets itself; leave it out`;
   yield* labelProblems('pod.labels', pod.labels);
@@ -166,8 +163,6 @@ const ownLabels: readonly string[] = [labels.app, labels.managedBy, 'job-name', 
 const isOwnLabel = (name: string) => ownLabels.includes(name) || /^(segfleet\.dev|batch\.kubernetes\.io|kueue\.x-k8s\.io)\//.test(name);
 
 const quoted = (text: string) => JSON.stringify(text.slice(0, 100));
-
-const repeated = (names: readonly string[]): string[] => names.filter((name, i) => names.indexOf(name) !== i);
 
 /** What the job of a run says of itself, for the first event. */
 export function summaryOf({ spec }: Job): string {

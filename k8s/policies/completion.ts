@@ -22,12 +22,15 @@ export const isFinishing = ({ coordinator }: Fleet, progress: Progress | undefin
   jobCondition(coordinator.job, 'Complete') !== undefined || progress?.phase === 'finishing' || progress?.phase === 'done';
 
 /**
- * A coordinator that was started again after all workers had ended well may need some, to find out that nothing is left to do.
+ * A coordinator that was started again after all workers had ended well may need some, to find out that nothing is left to do; so does one that goes on
+ * saying that it is not done.
  */
-export function isWithoutWorkers({ coordinator, workers }: Fleet): boolean {
-  const { completionTime } = workers.job?.status ?? {};
-  if (!jobCondition(workers.job, 'Complete') || completionTime === undefined || isFinished(coordinator.job)) return false;
-  return coordinator.live.some(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') > Date.parse(completionTime));
+export function isWithoutWorkers(fleet: Fleet, progress: Progress | undefined, now: Date): boolean {
+  const { coordinator, workers } = fleet;
+  const ended = Date.parse(workers.job?.status?.completionTime ?? '');
+  if (!jobCondition(workers.job, 'Complete') || Number.isNaN(ended) || isFinished(coordinator.job)) return false;
+  const isNotDone = progress !== undefined && !isFinishing(fleet, progress) && now.getTime() - ended > lastMomentsMs;
+  return coordinator.live.some(({ metadata }) => isNotDone || Date.parse(metadata.creationTimestamp ?? '') > ended);
 }
 
 /**

@@ -351,6 +351,9 @@ test('with new keys all pods are made again: old and new ones would not know eac
   const old = cluster.running().map(({ metadata }) => metadata.uid);
   cluster.children.delete('Secret/nuclei-keys');
   cluster.live();
+  // None while the old ones run: two coordinators would fight for the checkpoints.
+  expect(cluster.jobs.size).toBe(0);
+  expect(cluster.running().map(({ metadata }) => metadata.uid)).toEqual(old);
   cluster.reap().live();
   cluster.live();
   cluster.startAll().settle();
@@ -409,6 +412,14 @@ test('workers that do not end with the run are ended after a while', () => {
   cluster.reap().live();
   expect(cluster.running()).toEqual([]);
   expect(cluster.status).toMatchObject({ phase: 'Succeeded', exitCode: 0 });
+});
+
+test('workers that have ended well are not missed, also before the coordinator says that it finishes', () => {
+  const cluster = new SimulatedCluster(trainingJob(shared)).begin();
+  for (const worker of cluster.running('worker')) cluster.end(worker, 0);
+  expect(cluster.live()).toEqual([]);
+  expect(cluster.status.phase).toBe('Running');
+  expect(cluster.condition('PodsReady')).toMatchObject({ status: 'True', message: 'the coordinator runs, and the workers are done' });
 });
 
 test('what becomes of workers while the coordinator finishes does not matter', () => {

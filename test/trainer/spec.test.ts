@@ -155,6 +155,21 @@ describe('a job file', () => {
       'job.yaml, line 7, column 30: pod.resources.limits.memory must be an amount such as 500m, 2 or 4Gi',
     ],
     [
+      'a fraction of a processor, which the API server would not take',
+      '  pod: {resources: {limits: {cpu: 0.5}}}\n',
+      'job.yaml, line 7, column 30: pod.resources.limits.cpu is 0.5; must be an amount such as 500m, 2 or 4Gi, and in quotes where it has a point',
+    ],
+    [
+      'two volumes of one name',
+      '  pod: {volumes: [{name: a, mountPath: /a, claim: a}, {name: a, mountPath: /b, claim: b}]}\n',
+      'job.yaml, line 7, column 9: pod.volumes has two volumes of the same name',
+    ],
+    [
+      'two variables of one name',
+      '  pod: {env: [{name: A, value: a}, {name: A}]}\n',
+      'job.yaml, line 7, column 9: pod.env has two variables of the same name',
+    ],
+    [
       'a loss that sorts the pixels of a batch in several lanes',
       '  loss: {name: lovasz}\n  training: {lanes: 4}\n',
       'job.yaml, line 7, column 3: loss.pool is batch, and lovasz sorts the pixels of a unit, which 4 lanes have not in one place; use lane or image',

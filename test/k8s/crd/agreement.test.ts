@@ -1,6 +1,6 @@
 /**
  * The trainer and a real API server take the same jobs and sweeps: whatever the schemas of zod say of a spec, the definitions made of them say too, but for
- * what is listed here.
+ * what is listed at the end.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -68,6 +68,22 @@ describe.skipIf(!hasKubernetes())('the trainer and an API server take the same',
       // Neither side of the question was left out.
       expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(leastShare * numRuns);
     });
+  });
+
+  const data = { path: 'data' };
+  const sweep = { objective: { metric: 'val/jaccard' }, method: 'grid', base: { spec: { data } }, parameters: {} };
+  test.each([
+    ['nothing for a field with a default, which it then has', 'TrainingJob', jobSpecSchema, { data, workers: null }],
+    [
+      'a stage that goes on from a later one',
+      'Sweep',
+      sweepSpecSchema,
+      { ...sweep, stages: [{ name: 'a', fixFrom: 'b.best' }, { name: 'b' }] },
+    ],
+    ['a baseline with a path that is none', 'Sweep', sweepSpecSchema, { ...sweep, baseline: { 'a..b': 1 } }],
+  ] as const)('but an API server alone takes %s', async (_, kind, schema, spec) => {
+    expect(schema.safeParse(spec).success).toBe(false);
+    expect((await asker.create({ apiVersion, kind, metadata: { name: 'some' }, spec } as Parameters<Asker['create']>[0])).refusal).toBe('');
   });
 });
 

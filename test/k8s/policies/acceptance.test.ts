@@ -119,7 +119,7 @@ describe('a job is refused with a sentence', () => {
     [
       'two volumes of one name',
       { volumes: [claim('/data'), claim('/data/', { name: 'data', claim: 'b' })] },
-      'pod.volumes has the name data twice',
+      'pod.volumes has two volumes of the same name',
     ],
     [
       'two volumes in one place',
@@ -135,7 +135,7 @@ describe('a job is refused with a sentence', () => {
     ['all of /etc covered', { volumes: [claim('/etc')] }, "/etc/segfleet is the operator's"],
     ['everything covered', { volumes: [claim('/')] }, "/etc/segfleet is the operator's"],
     ['a way around', { volumes: [claim('/x/../tmp', { name: 'x' })] }, "/tmp is the operator's"],
-    ['a variable twice', { env: [{ name: 'A' }, { name: 'A', value: 'b' }] }, 'pod.env has A twice'],
+    ['a variable twice', { env: [{ name: 'A' }, { name: 'A', value: 'b' }] }, 'pod.env has two variables of the same name'],
     ["a variable of the operator's", { env: [{ name: 'HOME', value: '/' }] }, 'pod.env has HOME, which the operator sets itself'],
     [
       'credentials in variables',

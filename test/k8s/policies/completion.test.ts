@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Progress } from '../../../coordinator/progress.ts';
+import type { Pod } from '../../../k8s/objects.ts';
 import { isFinishing, isWithoutWorkers, released, resultOf } from '../../../k8s/policies/completion.ts';
-import { fleet, pod } from '../../tools/pods.ts';
+import { fleet, now, pod } from '../../tools/pods.ts';
 
 const progress: Progress = {
   run: 'nuclei',
@@ -39,13 +40,19 @@ test.each([
   expect(isFinishing(there, phase && { ...progress, phase })).toBe(expected);
 });
 
-test.each([
-  ['began before they had ended', pod({ component: 'coordinator', created: 200, ready: true }), false],
-  ['began after they had ended', pod({ component: 'coordinator', created: 50, ready: true }), true],
-  ['has ended', pod({ component: 'coordinator', created: 50, ended: { exitCode: 0 } }), false],
-])('workers that have ended come again for a coordinator that %s', (_, coordinator, expected) => {
-  expect(isWithoutWorkers(fleet([coordinator], { workers: { ...done, completed: 100 } }))).toBe(expected);
-  expect(isWithoutWorkers(fleet([coordinator]))).toBe(false);
+test.each<[string, Pod, Progress['phase'] | undefined, boolean]>([
+  ['began before they had ended', pod({ component: 'coordinator', created: 200, ready: true }), undefined, false],
+  ['began after they had ended', pod({ component: 'coordinator', created: 50, ready: true }), undefined, true],
+  ['finishes', pod({ component: 'coordinator', created: 200, ready: true }), 'finishing', false],
+  ['still waits for workers', pod({ component: 'coordinator', created: 200, ready: true }), 'waiting', true],
+  ['has ended', pod({ component: 'coordinator', created: 50, ended: { exitCode: 0 } }), 'waiting', false],
+])('workers that have ended come again for a coordinator that %s', (_, coordinator, phase, expected) => {
+  const said = phase && { ...progress, phase };
+  expect(isWithoutWorkers(fleet([coordinator], { workers: { ...done, completed: 100 } }), said, now)).toBe(expected);
+  expect(isWithoutWorkers(fleet([coordinator]), said, now)).toBe(false);
+  // It may not have noticed yet.
+  const lately = pod({ component: 'coordinator', created: 200, ready: true });
+  expect(isWithoutWorkers(fleet([lately], { workers: { ...done, completed: 10 } }), said, now)).toBe(false);
 });
 
 test.each([
