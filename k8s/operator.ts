@@ -44,6 +44,12 @@ export function parseLease(text: string): ElectionOptions['lease'] {
   return { namespace, name };
 }
 
+/** @throws usage */
+export function parseStore(text: string): string {
+  if (!/^s3:\/\/[^/\s]+(\/\S*)?$/.test(text)) throw new SegfleetError('usage', `--store ${text}: s3://bucket/prefix is expected`);
+  return text;
+}
+
 /** Who may ask coordinators: operators, all of those in the namespace of this one, and whoever collects metrics. */
 export const clientsOf = (ownNamespace: string | undefined, prometheusNamespace: string | undefined): Settings['clients'] => [
   ...(ownNamespace === undefined ? [] : [{ namespace: ownNamespace, labels: { [labels.app]: 'segfleet', [labels.role]: 'operator' } }]),
@@ -91,14 +97,14 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   await stopped;
 
   log('info', 'the operator ends');
-  const finished = await Promise.race([term.end().then(() => true), pauseAtMost(clock, graceMs)]);
+  const finished = await isDoneWithin(clock, graceMs, term.end());
   stopElection.abort();
   await contending;
   if (finished) await election.release();
   stopCaches.abort();
   await caching;
   await closed(server);
-  await Promise.race([api.close(), pause(clock, 1000)]);
+  await api.close();
   log('info', 'the operator has ended');
 }
 
@@ -130,7 +136,12 @@ class Term {
   }
 }
 
-const pauseAtMost = (clock: Clock, ms: number) => pause(clock, ms).then(() => false);
+async function isDoneWithin(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+  const enough = new AbortController();
+  const done = await Promise.race([work.then(() => true), pause(clock, ms, enough.signal).then(() => false)]);
+  enough.abort();
+  return done;
+}
 
 interface Shown {
   readonly election: Pick<Election, 'leading'>;

@@ -60,11 +60,12 @@ Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) t
     const { systemClock } = await import('../../k8s/clock.ts');
     const { jsonLog } = await import('../../k8s/log.ts');
     const { defaultLease } = await import('../../k8s/names.ts');
-    const { clientsOf, parseAddress, parseLease, runOperator } = await import('../../k8s/operator.ts');
+    const { clientsOf, parseAddress, parseLease, parseStore, runOperator } = await import('../../k8s/operator.ts');
     const { reconcile } = await import('../../k8s/reconcile.ts');
     const { makeKeyFile } = await import('../../coordinator/exchange/keys.ts');
     const { POD_NAME, POD_NAMESPACE } = process.env;
     const listen = parseAddress(flags.listen);
+    const store = flags.store === undefined ? undefined : parseStore(flags.store);
     const given = flags.lease === undefined ? undefined : parseLease(flags.lease);
     const api = await connect({ kubeconfig: flags.kubeconfig, context: flags.context });
     await runOperator({
@@ -73,7 +74,7 @@ Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) t
       settings: {
         image: flags.image,
         imagePullPolicy: flags['image-pull-policy'],
-        store: flags.store,
+        store,
         storeSecret: flags['store-secret'],
         storePorts: flags['store-port'],
         libraryClaim: flags['library-claim'],

@@ -12,9 +12,10 @@ import { type Api, connect, type Kind } from '../../k8s/api.ts';
 import { isStatus } from '../../k8s/apiError.ts';
 import { systemClock } from '../../k8s/clock.ts';
 import { Controller, type ControllerOptions, type ControllerTimes } from '../../k8s/controller.ts';
+import { EventRecorder } from '../../k8s/eventRecorder.ts';
 import { NotLeading } from '../../k8s/lease.ts';
 import { createMetrics } from '../../k8s/metrics.ts';
-import { apiVersion, childNames, fieldManager } from '../../k8s/names.ts';
+import { annotations, apiVersion, childNames, fieldManager } from '../../k8s/names.ts';
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
@@ -473,37 +474,40 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
     expect(await counted('watch_restarts_total')).toBeGreaterThan(0);
   });
 
+  /** What an operator may do, by resource; of Secrets as told. */
+  async function allow(user: string, secrets: readonly string[], without = '') {
+    const verbs = ['get', 'list', 'watch', 'create', 'patch', 'update', 'delete'];
+    const rule = (apiGroup: string, ...resources: string[]) => ({
+      apiGroups: [apiGroup],
+      resources: resources.filter(resource => resource !== without),
+      verbs,
+    });
+    const rules = [
+      rule('segfleet.dev', 'trainingjobs', 'trainingjobs/status'),
+      rule('', 'services', 'configmaps', 'pods', 'events'),
+      rule('batch', 'jobs'),
+      rule('policy', 'poddisruptionbudgets'),
+      rule('networking.k8s.io', 'networkpolicies'),
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: [''], resources: ['secrets'], verbs: secrets },
+    ].filter(({ resources }) => resources.length > 0);
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'operator', namespace }, rules };
+    const binding = {
+      ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata: { name: 'operator', namespace } },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'operator' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    };
+    for (const object of [role, binding]) {
+      const { code, stderr } = await controlPlane.kubectlWith({ input: JSON.stringify(object) }, 'apply', '-f', '-');
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    }
+  }
+
   test('what is not allowed is said about the job, and done when it is allowed', async () => {
     const user = `operator-${namespace}`;
     const limited = await connect({ kubeconfig: controlPlane.kubeconfigOf(user) });
-    const allow = async (without: string) => {
-      const verbs = ['get', 'list', 'watch', 'create', 'patch', 'update', 'delete'];
-      const rule = (apiGroup: string, ...resources: string[]) => ({
-        apiGroups: [apiGroup],
-        resources: resources.filter(resource => resource !== without),
-        verbs,
-      });
-      const rules = [
-        rule('segfleet.dev', 'trainingjobs', 'trainingjobs/status'),
-        rule('', 'services', 'configmaps', 'secrets', 'pods', 'events'),
-        rule('batch', 'jobs'),
-        rule('policy', 'poddisruptionbudgets'),
-        rule('networking.k8s.io', 'networkpolicies'),
-        { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['get', 'list', 'watch'] },
-      ].filter(({ resources }) => resources.length > 0);
-      const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'operator', namespace }, rules };
-      const binding = {
-        ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata: { name: 'operator', namespace } },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'operator' },
-        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-      };
-      for (const object of [role, binding]) {
-        const { code, stderr } = await controlPlane.kubectlWith({ input: JSON.stringify(object) }, 'apply', '-f', '-');
-        expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      }
-    };
     try {
-      await allow('networkpolicies');
+      await allow(user, ['create'], 'networkpolicies');
       const { counted } = await start({ api: limited });
       await api.create(trainingJob('nuclei'));
       await vi.waitFor(async () => {
@@ -512,13 +516,97 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
       }, soon);
       // Without it nothing may run.
       expect(await find('Job', childNames('nuclei').workers)).toBe(undefined);
-      await allow('');
+      await allow(user, ['create']);
       await whole('nuclei');
       expect(await counted('reconcile_errors_total', { code: 'notAllowed' })).toBeGreaterThan(0);
     } finally {
       for (const end of running.splice(0)) await end();
       await limited.close();
     }
+  });
+
+  test('one that may make Secrets and see none looks after its jobs all the same, also when it is started again', async () => {
+    const user = `operator-${namespace}`;
+    const limited = await connect({ kubeconfig: controlPlane.kubeconfigOf(user) });
+    try {
+      await allow(user, ['create']);
+      const first = await start({ api: limited });
+      await api.create(trainingJob('nuclei'));
+      await whole('nuclei');
+      await first.end();
+      const uids = async () => await Promise.all(kindsOf('nuclei').map(async ([kind, name]) => (await find(kind, name))?.metadata.uid));
+      const before = await uids();
+      const second = await start({ api: limited });
+      await api.patch(refOf('TrainingJob', 'nuclei'), { spec: { workers: { replicas: 3 } } });
+      await vi.waitFor(async () => {
+        expect((await api.get<BatchJob>('Job', childNames('nuclei').workers, { namespace })).spec.completions).toBe(3);
+      }, soon);
+      expect(await uids()).toEqual(before);
+      expect(await second.counted('reconcile_errors_total')).toBe(0);
+    } finally {
+      for (const end of running.splice(0)) await end();
+      await limited.close();
+    }
+  });
+
+  test('keys that somebody deleted are made again, and pods that have them', async () => {
+    await start();
+    await api.create(trainingJob('nuclei'));
+    await whole('nuclei');
+    const names = childNames('nuclei');
+    const before = (await find('Secret', names.keys))!.metadata.uid;
+    await api.delete(refOf('Secret', names.keys));
+    const [pod] = await podsOf(names.workers, 2);
+    // What scheduler and kubelet would do.
+    const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: pod!.metadata.name }, target: { kind: 'Node', name: 'far' } };
+    const path = `/api/v1/namespaces/${namespace}/pods/${pod!.metadata.name}/binding`;
+    expect(await controlPlane.kubectlWith({ input: JSON.stringify(binding) }, 'create', '--raw', path, '-f', '-')).toMatchObject({
+      code: 0,
+    });
+    await api.create<AnyObject>({
+      ...{ apiVersion: 'v1', kind: 'Event', type: 'Warning', reason: 'FailedMount', metadata: { name: 'mount', namespace } },
+      involvedObject: { kind: 'Pod', name: pod!.metadata.name, namespace, uid: pod!.metadata.uid },
+      message: `MountVolume.SetUp failed for volume "segfleet-keys" : secret "${names.keys}" not found`,
+      lastTimestamp: new Date().toISOString(),
+    });
+    await vi.waitFor(async () => expect((await find('Pod', pod!.metadata.name))?.metadata.deletionTimestamp).toBeDefined(), soon);
+    await controlPlane.kubectl('delete', 'pod', pod!.metadata.name, '--namespace', namespace, '--grace-period=0', '--force');
+    await vi.waitFor(async () => {
+      const secret = await find('Secret', names.keys);
+      expect(secret?.metadata.uid).toBeDefined();
+      expect(secret!.metadata.uid).not.toBe(before);
+      for (const name of [names.coordinator, names.workers]) {
+        expect((await find('Job', name))?.metadata.annotations?.[annotations.keys]).toBe(secret!.metadata.uid);
+      }
+    }, soon);
+    await whole('nuclei');
+  });
+
+  test('news that were told before are counted, whoever told them', async () => {
+    const job = (await api.create(trainingJob('told'))) as unknown as TrainingJob;
+    const outcomes: unknown[] = [];
+    const recorder = (check = () => {}) =>
+      new EventRecorder({ api, identity: 'test', clock: systemClock, check, onOutcome: error => outcomes.push(error) });
+    const draft = { type: 'Warning', reason: 'PodFailed', message: 'worker 1 failed' } as const;
+    const first = recorder();
+    for (let i = 0; i < 3; i++) await first.record(job, draft);
+    await first.record(job, { ...draft, message: `worker 2 failed${' and again'.repeat(200)}` });
+    await recorder().record(job, draft);
+    const told = (await eventsOf('told')).map(({ message, count }) => [message!.slice(0, 15), message!.length, count]).sort();
+    expect(told).toEqual([
+      ['worker 1 failed', 15, 4],
+      ['worker 2 failed', 1024, 1],
+    ]);
+    // Kubernetes forgets them after an hour.
+    for (const { metadata } of await eventsOf('told')) await api.delete(refOf('Event', metadata.name));
+    await first.record(job, draft);
+    expect((await eventsOf('told')).map(({ count }) => count)).toEqual([1]);
+    expect(outcomes).toEqual(Array.from({ length: 6 }, () => undefined));
+    await recorder(() => {
+      throw new NotLeading({ namespace: 'n', name: 'l' });
+    }).record(job, draft);
+    expect(outcomes.at(-1)).toBeInstanceOf(NotLeading);
+    expect((await eventsOf('told')).map(({ count }) => count)).toEqual([1]);
   });
 
   test('one that does not lead changes nothing', async () => {

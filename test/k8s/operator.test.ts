@@ -215,8 +215,11 @@ describe.skipIf(!hasKubernetes())('operators', () => {
     const b = new Operator('b', { times });
     await b.says('all caches are filled');
     for (let i = 0; i < 5; i++) await api.create(trainingJob(`job-${i}`));
+    const told = performance.now();
     a.child.kill('SIGTERM');
     expect(await a.exited).toBe(0);
+    // Nothing that it might still wait for holds it.
+    expect(performance.now() - told).toBeLessThan(10_000);
     expect(a.said.at(-1)).toMatchObject({ message: 'the operator has ended' });
     await b.says('this operator leads');
     expect(await holder()).toBe('b');
