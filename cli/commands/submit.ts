@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../trainer/errors.ts';
 import { BaseCommand, program, setFlag } from '../base.ts';
-import { clusterFlags, followFlag, namespaceHint, openCluster } from '../cluster.ts';
+import { clusterFlags, followFlag, namespaceHint, openCluster, tell } from '../cluster.ts';
 
 export default class Submit extends BaseCommand {
   static override summary = 'Run a job on a cluster: the very file that `train` takes.';
@@ -48,6 +48,7 @@ export default class Submit extends BaseCommand {
       this.log(`next:\n  ${program} status ${name}${hint}\n  ${program} logs ${name} --follow${hint}\n  ${program} cancel ${name}${hint}`);
       return done;
     }
+    if (!this.jsonEnabled()) tell(`submitted ${name} in namespace ${namespace}; Ctrl-C ends the looking on, not the job`);
     const { showJob } = await import('../followJob.ts');
     await showJob(api, { name, namespace }, { json: this.jsonEnabled(), hint });
   }

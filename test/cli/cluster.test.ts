@@ -460,7 +460,8 @@ describe.skipIf(!hasKubernetes())('against a cluster', () => {
       await vi.waitFor(async () => expect(await isGone('broken')).toBe(false), soon);
       await report(api, 'broken', { phase: 'Failed', exitCode: 3, firstFailure: { ...failure, message: 'mask 7.png is truncated' } });
       const { code, stdout, stderr } = await following;
-      expect({ code, stderr }).toEqual({ code: 3, stderr: 'error: broken failed: mask 7.png is truncated\n' });
+      const submitted = 'submitted broken in namespace default; Ctrl-C ends the looking on, not the job';
+      expect({ code, stderr }).toEqual({ code: 3, stderr: `${submitted}\nerror: broken failed: mask 7.png is truncated\n` });
       expect(stdout).toBe('phase Failed');
     });
 
@@ -476,7 +477,7 @@ describe.skipIf(!hasKubernetes())('against a cluster', () => {
       const { code, stderr } = await following;
       expect({ code, stopped }).toEqual({ code: 130, stopped: true });
       expect(stderr).toMatch(
-        /^error: no longer following; longer goes on\. See it with `.* status longer`, stop it with `.* suspend longer` or `.* cancel longer`\n$/,
+        /\nerror: no longer following; longer goes on\. See it with `.* status longer`, stop it with `.* suspend longer` or `.* cancel longer`\n$/,
       );
       expect(await get('longer')).toMatchObject({ status: { phase: 'Running' } });
     });
@@ -489,7 +490,7 @@ describe.skipIf(!hasKubernetes())('against a cluster', () => {
       });
       await vi.waitFor(async () => expect(await isGone('brief')).toBe(false), soon);
       await report(api, 'brief', { phase: 'Running' });
-      expect(await following).toMatchObject({ code: 4, stderr: 'error: brief was deleted\n' });
+      expect(await following).toMatchObject({ code: 4, stderr: expect.stringMatching(/\nerror: brief was deleted\n$/) });
     });
   });
 

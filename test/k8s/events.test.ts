@@ -32,6 +32,12 @@ describe('an event is about a job', () => {
     ],
     ['a pod of one before', job, event({ kind: 'Pod', name: 'skin-workers-0-abcde' }, { lastTimestamp: '2026-11-26T04:59:59Z' }), false],
     ['a job whose name begins so', job, event({ kind: 'Pod', name: 'skin-workers-2-workers-0-abcde' }), false],
+    [
+      'a pod of a job that is called as its workers',
+      job,
+      event({ kind: 'Pod', name: 'skin-workers-coordinator-0-abcde' }, { eventTime: '2026-11-26T05:00:01Z' }),
+      false,
+    ],
     ['another kind', job, event({ kind: 'Node', name: 'skin' }), false],
     ['another job', job, event({ kind: 'Job', name: 'skin-2-workers' }), false],
   ])('%s', (_, about, given, expected) => {
