@@ -5,31 +5,25 @@
 import type { Api } from './api.ts';
 import { Caches, type CachesOptions } from './caches.ts';
 import type { BackOff, Clock } from './clock.ts';
+import { coordinatorPodOf, Decisions, type DecisionsOptions } from './decisions.ts';
 import { concernsUsers, Effects, Rejection } from './effects.ts';
 import { EventRecorder } from './eventRecorder.ts';
-import { Evidence, evidenceAgainMs } from './evidence.ts';
+import { Evidence } from './evidence.ts';
 import { Expectations } from './expectations.ts';
 import { KeySecrets } from './keySecrets.ts';
-import { type LastCheckpoint, lastCheckpointOf } from './lastCheckpoint.ts';
 import { errorFields, type Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { childNames, operatorName } from './names.ts';
-import type { KubeObject, Pod, TrainingJob } from './objects.ts';
-import { controllerOf } from './owners.ts';
-import type { Context, Observed, Plan, Settings } from './plan.ts';
+import { operatorName } from './names.ts';
+import type { TrainingJob } from './objects.ts';
 import { ProgressPoller, type ProgressTarget } from './progress.ts';
 import { Queue } from './queue.ts';
 import { phases } from './status.ts';
 import { keyOf } from './watch.ts';
 
-export interface ControllerOptions {
+export interface ControllerOptions extends Pick<DecisionsOptions, 'settings' | 'reconcile' | 'makeKeys'> {
   readonly api: Api;
   /** By default all. */
   readonly namespaces?: readonly string[];
-  readonly settings: Settings;
-  reconcile(observed: Observed, context: Context): Plan;
-  /** Fresh keys for a run, as the text of a key file. */
-  makeKeys(run: string): string;
   /** Of this process. */
   readonly identity: string;
   /** Before every effect. @throws NotLeading */
@@ -54,13 +48,10 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #caches: Caches;
   readonly #expectations = new Expectations();
-  readonly #secrets: KeySecrets;
-  readonly #rejected = new Map<string, Rejected>();
-  readonly #evidence: Evidence;
+  readonly #decisions: Decisions;
   readonly #recorder: EventRecorder;
   readonly #effects: Effects;
   readonly #progress: ProgressPoller;
-  readonly #lastCheckpoints = new Map<string, LastCheckpoint>();
   /** While this process leads. */
   #queue: Queue | undefined;
 
@@ -75,17 +66,13 @@ export class Controller {
       random,
       watchTimes: definedOf({ silentMs: times?.silentMs, resyncMs: times?.resyncMs, backOff: times?.backOff }),
       onChange: add,
-      onPod: (key, pod) => {
-        const last = lastCheckpointOf(pod);
-        if (last) this.#lastCheckpoints.set(key, last);
-      },
+      onPod: (key, pod) => this.#decisions.notePod(key, pod),
       onRestart: (kind, reason, error) => {
         metrics.watchRestarts.inc({ kind, reason });
         if (error !== undefined) log('warn', `the watch of ${kind} begins anew`, { kind, reason, ...errorFields(error) });
       },
     });
-    this.#secrets = new KeySecrets(api, clock);
-    this.#evidence = new Evidence({ api, clock, onError: (doing, error) => log('warn', doing, errorFields(error)) });
+    const secrets = new KeySecrets(api, clock);
     this.#recorder = new EventRecorder({
       api,
       identity,
@@ -101,7 +88,7 @@ export class Controller {
       clock,
       check,
       caches: this.#caches,
-      secrets: this.#secrets,
+      secrets,
       expectations: this.#expectations,
       recorder: this.#recorder,
       onStatusWrite: () => metrics.statusWrites.inc(),
@@ -113,6 +100,8 @@ export class Controller {
       onChange: add,
       onPoll: outcome => metrics.progressPolls.inc({ outcome }),
     });
+    const evidence = new Evidence({ api, clock, onError: (doing, error) => log('warn', doing, errorFields(error)) });
+    this.#decisions = new Decisions({ ...options, caches: this.#caches, progress: this.#progress, secrets, evidence });
   }
 
   /** All that there is has been seen once. */
@@ -182,76 +171,21 @@ export class Controller {
 
   /** @returns after how long to reconcile again, if that is known */
   async #reconcile(key: string, job: TrainingJob): Promise<number | undefined> {
-    const { plan, againMs } = await this.#decide(key, job);
+    const { plan, againMs } = await this.#decisions.decide(key, job);
     try {
       const soonMs = await this.#effects.carryOut(job, plan);
-      if (this.#accepted(key, job, plan)) return 0;
+      if (this.#decisions.isAcceptedBy(key, job, plan)) return 0;
       const all = [plan.requeueAfterMs, againMs, soonMs].filter(ms => ms !== undefined);
       return all.length > 0 ? Math.min(...all) : undefined;
     } catch (error) {
       if (error instanceof Rejection) {
-        const { kind, child, message } = error;
-        this.#rejected.set(key, { kind, name: child, message, generation: job.metadata.generation });
-        await this.#effects.report(job, (await this.#decide(key, job)).plan);
+        this.#decisions.noteRejection(key, job, error);
+        await this.#effects.report(job, (await this.#decisions.decide(key, job)).plan);
         throw error.cause;
       }
       if (concernsUsers(error)) await this.#recorder.record(job, { type: 'Warning', reason: 'ReconcileFailed', message: error.message });
       throw error;
     }
-  }
-
-  /** Whether what the API server once refused is not to be said any more. */
-  #accepted(key: string, { metadata: { generation, namespace } }: TrainingJob, { create, apply }: Plan): boolean {
-    const rejected = this.#rejected.get(key);
-    const isIt = ({ kind, metadata }: KubeObject) => kind === rejected?.kind && metadata.name === rejected.name;
-    if (!rejected) return false;
-    const isThere = this.#caches.find(rejected.kind, `${namespace}/${rejected.name}`) !== undefined;
-    if (rejected.generation === generation && !isThere && ![...create, ...apply].some(isIt)) return false;
-    return this.#rejected.delete(key);
-  }
-
-  /** Asks for what the plan lacks, and decides again with it. */
-  async #decide(key: string, job: TrainingJob): Promise<{ plan: Plan; againMs?: number }> {
-    const { reconcile, clock, settings, makeKeys } = this.#options;
-    const context: Context = { now: clock.date(), settings, makeKeys };
-    let observed = this.#observe(key, job);
-    let plan = reconcile(observed, context);
-    if (!plan.needsEvents && plan.needsLog === undefined) return { plan };
-    const namespace = job.metadata.namespace!;
-    if (plan.needsEvents) {
-      const about = [observed.coordinator, observed.workers, ...observed.pods].flatMap(object => object?.metadata.uid ?? []);
-      const events = await this.#evidence.warnings(key, namespace, new Set(about));
-      if (events.length > 0) {
-        // In the words of kubelet.
-        if (events.some(({ message }) => message?.includes(`secret "${childNames(job.metadata.name).keys}" not found`)))
-          this.#secrets.doubt(job);
-        observed = { ...this.#observe(key, job), events };
-        plan = reconcile(observed, context);
-      }
-    }
-    if (plan.needsLog !== undefined) {
-      const log = await this.#evidence.log(key, namespace, plan.needsLog);
-      if (log) plan = reconcile({ ...observed, log }, context);
-    }
-    return { plan, againMs: plan.needsEvents || plan.needsLog !== undefined ? evidenceAgainMs : undefined };
-  }
-
-  #observe(key: string, job: TrainingJob): Observed {
-    const found = this.#caches.observe(job);
-    const secret = this.#secrets.of(
-      job,
-      [found.coordinator, found.workers].filter(one => one !== undefined),
-    );
-    const pod = coordinatorPodOf(job, found.pods);
-    return {
-      job,
-      ...found,
-      children: [...found.children, ...(secret ? [secret] : [])],
-      progress: pod && this.#progress.of(key, pod.metadata.uid!),
-      lastCheckpoint: this.#lastCheckpoints.get(key),
-      rejected: this.#rejected.get(key),
-      events: [],
-    };
   }
 
   #failed(key: string, error: unknown, againInMs: number): void {
@@ -278,11 +212,8 @@ export class Controller {
 
   #forget(key: string): undefined {
     this.#expectations.forget(key);
-    this.#evidence.forget(key);
     this.#effects.forget(key);
-    this.#secrets.forget(key);
-    this.#rejected.delete(key);
-    this.#lastCheckpoints.delete(key);
+    this.#decisions.forget(key);
   }
 
   #progressTargets(): ProgressTarget[] {
@@ -297,21 +228,10 @@ export class Controller {
   }
 }
 
-type Rejected = NonNullable<Observed['rejected']> & { readonly generation: number | undefined };
-
 const hasEnded = ({ status }: TrainingJob): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
 /** Another controller looks after it. */
 const isOthers = ({ spec }: TrainingJob): boolean => spec.managedBy !== undefined && spec.managedBy !== operatorName;
-
-/** The one that runs; while one is going and another is coming, the newer. */
-function coordinatorPodOf({ metadata: { name } }: TrainingJob, pods: readonly Pod[]): Pod | undefined {
-  const { coordinator } = childNames(name);
-  return pods
-    .filter(pod => controllerOf(pod)?.name === coordinator && pod.status?.phase === 'Running' && !pod.metadata.deletionTimestamp)
-    .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
-    .at(-1);
-}
 
 /** What is not given leaves the default. */
 function definedOf<T extends object>(given: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
