@@ -84,7 +84,8 @@ describe('a search by it', () => {
       limits: { maxTrials: 64 },
     });
     const { trials } = simulate(spec, { maxTime: 1, parallel: 64, objective: () => 0 });
-    const counts = (name: string) => Object.values(Object.groupBy(trials, trial => String(trial.parameters[name]))).map(some => some!.length);
+    const counts = (name: string) =>
+      Object.values(Object.groupBy(trials, trial => String(trial.parameters[name]))).map(some => some!.length);
     expect(counts('omega')).toEqual(Array(8).fill(8));
     expect(counts('loss')).toEqual(Array(4).fill(16));
     expect(counts('one')).toEqual([64]);
