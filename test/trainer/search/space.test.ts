@@ -61,6 +61,7 @@ describe('a grid', () => {
 
   test('refuses a range without end, and more cells than anyone runs', () => {
     expect(() => gridOf(one({ distribution: 'uniform', min: 0, max: 1 }))).toThrow('parameters.x has numbers without end');
+    expect(() => gridOf(one({ distribution: 'uniform', min: 0, max: 1, step: 1e-9 }))).toThrow('the grid has more than 100,000 cells');
     const many = Object.fromEntries([...'abcdef'].map(name => [name, { values: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }]));
     expect(() => gridOf(readSpace(many))).toThrow(
       'the grid has more than 100,000 cells; give fewer values, or take another method (random, sobol, tpe)',
@@ -153,6 +154,17 @@ describe('conditions that are refused', () => {
     ],
   ])('%j', (parameters, sentence) => {
     expect(refused(parameters)).toThrow(sentence);
+  });
+
+  test.each([
+    [{ distribution: 'normal', mean: 0, deviation: 1, min: 2, max: 1 }, 'parameters.a.min is 2, which is above its max, 1'],
+    [
+      { distribution: 'normal', mean: 0, deviation: 1, step: 0.5 },
+      'parameters.a.step is 0.5, and there is no min that steps could be counted from; give it min',
+    ],
+  ])('and ranges that are none: %j', (parameter, sentence) => {
+    const given = sweep({ method: 'random', parameters: { a: parameter }, limits: { maxTrials: 1 } });
+    expect(() => makeStrategy(given, { maxTime: 1 })).toThrow(sentence);
   });
 
   test('one that holds in a later stage only is none of them', () => {
