@@ -153,3 +153,56 @@ describe.each(Object.entries(sweeps))('%s', (_name, given) => {
     if (!['grid', 'staged'].includes(given.method as string)) expect(first(1)).not.toEqual(first(2));
   });
 });
+
+describe('a sweep ends', () => {
+  const random = (more: SweepInput) => sweep({ method: 'random', parameters: mixed, limits: { maxTrials: 20 }, ...more });
+  const run = (more: SweepInput, objective: (trial: Trial, time: number) => number | 'fail') =>
+    simulate(random(more), { maxTime: 4, parallel: 3, objective });
+  const states = (trials: readonly Trial[]) => trials.map(({ state }) => state);
+
+  test('at limits.maxTrials', () => {
+    const { trials, finish } = run({}, () => 1);
+    expect(states(trials)).toEqual(Array(20).fill('succeeded'));
+    expect(finish).toBe('limits.maxTrials, 20, is reached');
+  });
+
+  test('of itself before that', () => {
+    const { trials, finish } = run({ method: 'grid', parameters: discrete }, () => 1);
+    expect([trials.length, finish]).toEqual([5, 'all trials have been chosen']);
+  });
+
+  test('when more have failed than may, and then all that runs is stopped', () => {
+    const { trials, finish } = run({ limits: { maxTrials: 20, maxFailedTrials: 2 } }, ({ number }) => (number % 2 === 0 ? 'fail' : 1));
+    expect(states(trials).filter(state => state === 'failed')).toHaveLength(3);
+    expect(states(trials).filter(state => state === 'stopped').length).toBeGreaterThan(0);
+    expect(trials.length).toBeLessThan(10);
+    expect(finish).toBe('3 trials have failed, more than limits.maxFailedTrials, 2');
+  });
+
+  test('not for failures where none are counted', () => {
+    const { trials } = run({}, () => 'fail');
+    expect(states(trials)).toEqual(Array(20).fill('failed'));
+  });
+
+  test.each([
+    ['maximize', 5, 4.9, 5],
+    ['minimize', 5, -5.1, -5],
+  ])('when the target is reached: %s, %j', (goal, target, below, reaching) => {
+    const objective = { metric: 'val/jaccard', goal, target };
+    const { trials, finish } = run({ objective }, ({ number }, time) => (number === 4 && time === 2 ? reaching : below));
+    expect(finish).toBe('trial 4 has reached objective.target, 5');
+    expect(trials[4]).toMatchObject({ state: 'stopped', reports: [{ time: 1 }, { time: 2 }] });
+    expect(trials.length).toBeLessThan(8);
+  });
+});
+
+test.each(['random', 'sobol', 'tpe', 'asha'])('%s over one single choice takes it again until there are enough', method => {
+  const given = { method, parameters: { a: { values: ['only'] }, b: { value: null } }, limits: { maxTrials: 15 } };
+  const { trials } = simulate(sweep(method === 'asha' ? { ...given, earlyStop: asha } : given), { maxTime: 4, objective: () => 1 });
+  expect(trials.map(({ parameters }) => parameters)).toEqual(Array(15).fill({ a: 'only', b: null }));
+});
+
+test('the job is a choice of its own where nothing varies', () => {
+  const { trials } = simulate(sweep({ method: 'grid', parameters: {} }), { maxTime: 1, objective: () => 1 });
+  expect(trials.map(({ parameters }) => parameters)).toEqual([{}]);
+});
