@@ -43,6 +43,15 @@ test('none ends before minTime, or before three have come to their end, and thos
   expect(stops([...completed.slice(0, 2), told(2, 'failed', 9, 9), told(3, 'running', 0, 0)])).toEqual([]);
 });
 
+test('where trials end before the training does, those that came so far are the others', () => {
+  const earlier = makeStrategy(spec({ earlyStop: { type: 'median', minTime: 2, maxTime: 3 } }), { maxTime: 50 });
+  const ended = completed.map((trial): Trial => ({ ...trial, state: 'stopped', until: 3 }));
+  expect(earlier([...ended, told(3, 'running', 2.9, 1), told(4, 'running', 3.1, 1)], 0)).toMatchObject([
+    { do: 'stop', trial: 3 },
+    { do: 'finish' },
+  ]);
+});
+
 test('of 40 trials it ends the half that promises least, and finds the best', () => {
   const curve = ({ parameters }: Trial, time: number) => (parameters.quality as number) * (1 - Math.exp(-time / 3));
   const { trials, budget } = simulate(spec({ limits: { maxTrials: 40 } }), { maxTime: 20, parallel: 4, objective: curve });
