@@ -3,6 +3,7 @@
  * grows is replaced.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import type { EpochReport } from './journal.ts';
 import type { FromProcess, Order, Outcome, ToProcess } from './trialProgram.ts';
@@ -91,10 +92,13 @@ class TrialProcess {
         this.#said = (this.#said + chunk).slice(-4000);
       });
     }
-    this.exited = new Promise(resolve => {
-      this.#child.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    const exited = new Promise<string>(resolve => {
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
       this.#child.once('error', error => resolve(error.message));
     });
+    // Its `close` does not come where the channel was closed from here; all that it wrote has come when its streams have ended.
+    const streams = [this.#child.stdout!, this.#child.stderr!].map(stream => finished(stream).catch(() => {}));
+    this.exited = Promise.all([exited, ...streams]).then(([how]) => how);
   }
 
   run(order: Order, onReached: (reports: readonly EpochReport[]) => void, onFree: (isSound: boolean) => void): Ongoing {
