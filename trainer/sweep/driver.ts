@@ -142,6 +142,7 @@ class Driver {
   /** Whether the strategy may have more to say than when it was asked last. */
   #isNew = true;
   #recordedAt = Number.NEGATIVE_INFINITY;
+  #isRecorded = false;
 
   constructor(folder: SweepFolder, prepared: Prepared, options: SweepOptions & { readonly now: () => Date }) {
     const { spec } = prepared.sweep;
@@ -513,9 +514,9 @@ class Driver {
     }
   }
 
-  /** While it runs at most once a second. */
+  /** While it runs at most once a second, and only where there is news. */
   async #recordSometimes(): Promise<void> {
-    if (!this.#state.paused && performance.now() - this.#recordedAt < recordMs) return;
+    if (this.#isRecorded || performance.now() - this.#recordedAt < recordMs) return;
     await this.#record(this.#state.paused ? 'paused' : 'running');
   }
 
@@ -530,12 +531,14 @@ class Driver {
     const record = recordOf(about, this.#state, objective);
     await writeAtomically(this.#folder.record, `${JSON.stringify(record, null, 1)}\n`);
     this.#recordedAt = performance.now();
+    this.#isRecorded = true;
     return record;
   }
 
   #append(events: readonly JournalEvent[]): void {
     if (events.length === 0) return;
     this.#told.push(...this.#journal.append(events));
+    this.#isRecorded = false;
     for (const event of events) this.#state.apply(event);
     this.#isNew ||= events.some(({ event }) => event === 'run' || event === 'rerun');
   }
