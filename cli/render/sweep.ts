@@ -54,7 +54,7 @@ function linesOf(event: SweepEvent, titles: ReadonlyMap<number, string>): string
       const title = runTitle(event);
       switch (event.status) {
         case 'begins':
-          return [`${title} begins: ${titles.get(event.trial) ?? ''}`.trimEnd()];
+          return [titles.has(event.trial) ? `${title} begins: ${titles.get(event.trial)}` : `${title} goes on`];
         case 'reused':
           return [`${title} is there already: ${event.from}`];
         case 'failed':
