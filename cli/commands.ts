@@ -29,6 +29,7 @@ import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Operator from './commands/operator.ts';
 import Predict from './commands/predict.ts';
+import Report from './commands/report.ts';
 import Reproduce from './commands/reproduce.ts';
 import Resume from './commands/resume.ts';
 import Scale from './commands/scale.ts';
@@ -69,6 +70,7 @@ export const commands = {
   'losses:value': LossesValue,
   operator: Operator,
   predict: Predict,
+  report: Report,
   reproduce: Reproduce,
   resume: Resume,
   scale: Scale,
