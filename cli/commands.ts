@@ -37,6 +37,7 @@ import Setup from './commands/setup.ts';
 import Status from './commands/status.ts';
 import Submit from './commands/submit.ts';
 import Suspend from './commands/suspend.ts';
+import SweepRun from './commands/sweep/run.ts';
 import Train from './commands/train.ts';
 import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
@@ -78,6 +79,7 @@ export const commands = {
   status: Status,
   submit: Submit,
   suspend: Suspend,
+  'sweep:run': SweepRun,
   train: Train,
   wait: Wait,
   worker: Worker,

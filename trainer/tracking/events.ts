@@ -86,7 +86,15 @@ export interface DoneEvent {
   readonly seconds: number;
 }
 
-export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | DoneEvent;
+/** It has come to where it was to wait: it goes on when it is resumed. */
+export interface PausedEvent {
+  readonly event: 'paused';
+  readonly step: number;
+  /** The last one that is done. */
+  readonly epoch: number;
+}
+
+export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | PausedEvent | DoneEvent;
 
 /** @param position after the step */
 export function stepEvent(
@@ -159,7 +167,7 @@ function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_IN
     if (event.event === 'step' && event.step > position.step) continue;
     if (event.event === 'epoch' && event.epoch >= position.epoch) continue;
     if (event.event === 'checkpoint' && event.step > position.step) continue;
-    if (event.event === 'done') continue;
+    if (event.event === 'done' || event.event === 'paused') continue;
     events.push(event);
   }
   return events;
