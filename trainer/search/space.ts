@@ -122,14 +122,14 @@ function scaleOf(parameter: Parameter): Scale | undefined {
   const { values, distribution, min, step } = parameter;
   if (distribution) return step === undefined || min === undefined ? continuousScale(parameter) : steppedScale(parameter, min, step);
   if (!values || values.length === 1) return;
-  const keys = values.map(value => JSON.stringify(value));
+  const indexes = new Map(values.map((value, index) => [JSON.stringify(value), index]));
   return {
     numValues: values.length,
     ordered: values.every(value => typeof value === 'number') && values.every((value, i) => i === 0 || value > values[i - 1]!),
     at: unit => values[Math.floor(unit * values.length)],
     unitOf: value => {
-      const index = keys.indexOf(JSON.stringify(value));
-      return index < 0 ? undefined : (index + 0.5) / values.length;
+      const index = indexes.get(JSON.stringify(value));
+      return index === undefined ? undefined : (index + 0.5) / values.length;
     },
   };
 }

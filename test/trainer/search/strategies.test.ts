@@ -37,8 +37,18 @@ const sweeps: Readonly<Record<string, SweepInput>> = {
   'hyperband cut by maxTrials': { method: 'hyperband', parameters: mixed, limits: { maxTrials: 6 }, hyperband: { maxTime: 4, eta: 2 } },
   'hyperband with the median': { method: 'hyperband', parameters: mixed, hyperband: { maxTime: 8, eta: 2 }, earlyStop: median },
   pbt: { method: 'pbt', parameters: mixed, pbt: { population: 4, interval: 2, mutations: ['loss.gamma', 'model.name'] } },
-  'pbt cut by maxTrials': { method: 'pbt', parameters: mixed, limits: { maxTrials: 6 }, pbt: { population: 4, interval: 3, mutations: ['loss.omega'] } },
-  'pbt with the median': { method: 'pbt', parameters: mixed, pbt: { population: 4, interval: 3, mutations: ['loss.omega'] }, earlyStop: median },
+  'pbt cut by maxTrials': {
+    method: 'pbt',
+    parameters: mixed,
+    limits: { maxTrials: 6 },
+    pbt: { population: 4, interval: 3, mutations: ['loss.omega'] },
+  },
+  'pbt with the median': {
+    method: 'pbt',
+    parameters: mixed,
+    pbt: { population: 4, interval: 3, mutations: ['loss.omega'] },
+    earlyStop: median,
+  },
   staged: {
     method: 'staged',
     parameters: { a: { values: [1, 2, 3] }, c: { value: 0.1 } },
