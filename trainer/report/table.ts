@@ -11,6 +11,8 @@ export interface Cell {
   readonly spread?: { readonly deviation: number | null; readonly n: number };
   /** The best of its column. */
   readonly isBest?: boolean;
+  /** From 0 to 1: drawn as a bar behind the number. */
+  readonly bar?: number;
 }
 
 export interface Column {
@@ -32,6 +34,13 @@ export const textCell = (value: string): Cell => ({ shown: value, value });
 /** Without a value, a dash. */
 export const numberCell = (value: number | undefined, digits: number): Cell =>
   value === undefined || !Number.isFinite(value) ? { shown: '–', value: null } : { shown: fixed(value, digits), value };
+
+/** In percent, with a bar. @param share from 0 to 1 */
+export const shareCell = (share: number): Cell => ({
+  shown: `${(100 * share).toFixed(0)} %`,
+  value: share,
+  bar: Math.min(Math.max(share, 0), 1),
+});
 
 /** With a true minus, as tables are set. */
 export const fixed = (value: number, digits: number): string => value.toFixed(digits).replace('-', '−');
