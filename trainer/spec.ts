@@ -275,6 +275,20 @@ export function loadJob(file: string, settings: readonly string[] = []): LoadedJ
 }
 
 export function parseJob(text: string, file: string, settings: readonly string[] = []): LoadedJob {
+  const document = readDocument(text, file, 'job');
+  return settleJob(document.value, settings, document);
+}
+
+/** A YAML file as it was read, and where in it a field stands. */
+export interface YamlDocument {
+  readonly file: string;
+  readonly value: Record<string, unknown>;
+  /** File, line and column of a field, or of the nearest one above it that is there. */
+  readonly at: (path: readonly string[]) => string;
+}
+
+/** @param kind job or sweep, in sentences @throws usage: file, line and column, and what is wrong there */
+export function readDocument(text: string, file: string, kind: 'job' | 'sweep'): YamlDocument {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number) => {
@@ -291,11 +305,27 @@ export function parseJob(text: string, file: string, settings: readonly string[]
     throw new SegfleetError('usage', `${file}: the aliases in this file expand without end; write the values out`, { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new SegfleetError(
-      'usage',
-      `${file} is not a job: it should begin with apiVersion, kind, metadata and spec; \`segfleet init\` writes one`,
-    );
+    const hint = kind === 'job' ? '; `segfleet init` writes one' : '';
+    throw new SegfleetError('usage', `${file} is not a ${kind}: it should begin with apiVersion, kind, metadata and spec${hint}`);
   }
+  const where = (path: readonly string[]) => {
+    const node = nodeAt(document.contents, path);
+    return node ? at(node.range[0]) : file;
+  };
+  return { file, value: value as Record<string, unknown>, at: where };
+}
+
+/**
+ * The job that a value and settings make. The value is left as it is.
+ *
+ * @param source where the value stands, for sentences
+ */
+export function settleJob(
+  given: Readonly<Record<string, unknown>>,
+  settings: readonly string[],
+  source: Pick<YamlDocument, 'file' | 'at'>,
+): LoadedJob {
+  const value = settings.length > 0 ? structuredClone(given) : given;
   const provenance: Record<string, 'file' | 'flag'> = {};
   markLeaves(value, [], path => {
     provenance[path] = 'file';
@@ -305,23 +335,22 @@ export function parseJob(text: string, file: string, settings: readonly string[]
   const parsed = jobSchema.safeParse(value);
   if (parsed.success) return { job: parsed.data, given: value as JobInput, provenance };
   const [issue] = parsed.error.issues;
-  const path = issue.path.map(String);
-  const where = () => {
-    const node = nodeAt(document.contents, issue.code === 'unrecognized_keys' ? [...path, issue.keys[0]] : path);
-    const dotted = shortPath(issue.code === 'unrecognized_keys' ? [...path, issue.keys[0]] : path);
-    if (provenance[dotted] === 'flag') return '--set';
-    return node ? at(node.range[0]) : file;
-  };
-  throw new SegfleetError('usage', `${where()}: ${describeIssue(issue, value, path)}`, { details: { field: shortPath(path) } });
+  const path = pathOf(issue);
+  const where = provenance[shortPath(path)] === 'flag' ? '--set' : source.at(path);
+  const field = shortPath(issue.path.map(String));
+  throw new SegfleetError('usage', `${where}: ${describeIssue(issue, value)}`, { details: { field } });
 }
+
+/** Of the field that an issue is about. */
+export const pathOf = (issue: z.core.$ZodIssue): string[] =>
+  [...issue.path, ...(issue.code === 'unrecognized_keys' ? [issue.keys[0]] : [])].map(String);
 
 /** A job that is no text any more, or not yet. @throws usage: the field, what was expected, and what to try */
 export function checkJob(value: unknown): Job {
   const parsed = jobSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const path = issue.path.map(String);
-  throw new SegfleetError('usage', describeIssue(issue, value, path), { details: { field: shortPath(path) } });
+  throw new SegfleetError('usage', describeIssue(issue, value), { details: { field: shortPath(issue.path.map(String)) } });
 }
 
 /** The job as a file that gives the same job again. Words that YAML 1.1 reads otherwise come in quotes: we refuse them without. */
@@ -409,20 +438,22 @@ function nodeAt(contents: Node | null, path: readonly string[]): { range: [numbe
   return found?.range ? (found as { range: [number, number, number] }) : undefined;
 }
 
-function describeIssue(issue: z.core.$ZodIssue, value: unknown, path: readonly string[]): string {
+/** @param schema that the value was to fit */
+export function describeIssue(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType = jobSchema): string {
+  const path = issue.path.map(String);
   const field = shortPath(path) || 'the job';
   const given = valueAt(value, path);
   switch (issue.code) {
     case 'unrecognized_keys': {
       const key = issue.keys[0];
-      const known = knownKeys(value, path);
+      const known = knownKeys(schema, value, path);
       const near = known.length > 0 ? closest(key, known) : undefined;
       const guess =
         near && distance(key, near) <= Math.max(1, key.length / 3) ? `; did you mean ${near}?` : `; known are ${known.join(', ')}`;
       return `unknown field ${shortPath([...path, key])}${guess}`;
     }
     case 'invalid_union': {
-      const names = discriminatorValues(path);
+      const names = discriminatorValues(schema, path);
       const near = typeof given === 'string' && names.length > 0 ? closest(given, names) : undefined;
       const guess = near && distance(String(given), near) <= 4 ? `; did you mean ${near}?` : '';
       const expected = names.length > 0 ? `expected one of ${names.join(', ')}${guess}` : sentence(issue.message);
@@ -471,7 +502,7 @@ interface JsonSchema {
 }
 
 /** The schemas that apply at a path, following `name` where several are possible. */
-function schemasAt(value: unknown, path: readonly string[]): JsonSchema[] {
+function schemasAt(of: z.ZodType, value: unknown, path: readonly string[]): JsonSchema[] {
   const expand = (schema: JsonSchema, at: unknown): JsonSchema[] => {
     const options = schema.oneOf ?? schema.anyOf;
     if (!options) return [schema];
@@ -479,7 +510,7 @@ function schemasAt(value: unknown, path: readonly string[]): JsonSchema[] {
     const matching = options.filter(option => option.properties?.name?.const === name);
     return (matching.length > 0 ? matching : options).flatMap(option => expand(option, at));
   };
-  let schemas: JsonSchema[] = expand(z.toJSONSchema(jobSchema, { io: 'input' }) as JsonSchema, value);
+  let schemas: JsonSchema[] = expand(z.toJSONSchema(of, { io: 'input' }) as JsonSchema, value);
   let at = value;
   for (const key of path) {
     at = (at as Record<string, unknown> | undefined)?.[key];
@@ -489,12 +520,12 @@ function schemasAt(value: unknown, path: readonly string[]): JsonSchema[] {
   return schemas;
 }
 
-const knownKeys = (value: unknown, path: readonly string[]) => [
-  ...new Set(schemasAt(value, path).flatMap(schema => Object.keys(schema.properties ?? {}))),
+const knownKeys = (schema: z.ZodType, value: unknown, path: readonly string[]) => [
+  ...new Set(schemasAt(schema, value, path).flatMap(schema => Object.keys(schema.properties ?? {}))),
 ];
 
 /** For the `name` of a loss, model, optimiser or schedule: all that there are. */
-function discriminatorValues(path: readonly string[]): string[] {
-  const names = schemasAt({}, path.at(-1) === 'name' ? path.slice(0, -1) : path).map(schema => schema.properties?.name?.const);
+function discriminatorValues(schema: z.ZodType, path: readonly string[]): string[] {
+  const names = schemasAt(schema, {}, path.at(-1) === 'name' ? path.slice(0, -1) : path).map(one => one.properties?.name?.const);
   return names.filter(name => typeof name === 'string');
 }

@@ -9,7 +9,7 @@
 export interface Report {
   /** Epochs, or steps, trained so far: of the trial itself and of what it was forked from. */
   readonly time: number;
-  /** The objective at that time, larger is better (the driver turns the sign of what is to be minimised). NaN where it diverged. */
+  /** The objective at that time, larger is better (the driver turns the sign of what is to be minimised). NaN, null in JSON, where it diverged. */
   readonly value: number;
 }
 
@@ -31,7 +31,7 @@ export interface Trial {
   readonly state: TrialState;
   /** In order of time. */
   readonly reports: readonly Report[];
-  /** Time at which it pauses; without it the trial goes to the end of its training. */
+  /** Time at which it pauses, as it was last told; without it the trial goes to the end of its training. */
   readonly until?: number;
   /** The stage, bracket and so on that the strategy chose it for, as it said when it started it. */
   readonly group?: string;
@@ -50,12 +50,17 @@ export type Decision =
     }
   /** A paused trial goes on from its checkpoint. */
   | { readonly do: 'continue'; readonly trial: number; readonly until?: number }
-  /** Ends a trial, paused or running. */
+  /** Ends a trial: paused, running, or waiting to begin. */
   | { readonly do: 'stop'; readonly trial: number; readonly reason: string }
-  /** Nothing more will be chosen; what runs may end. */
+  /**
+   * Nothing more will be started or continued. What runs and is not stopped in the same answer may come to its end, and the strategy is still asked
+   * about it: it may stop it.
+   */
   | { readonly do: 'finish'; readonly reason: string };
 
 /**
+ * No answer is a dead end: with nothing waiting or running and at least one free place it starts, continues, or finishes.
+ *
  * @param trials the history, by number
  * @param free how many more trials may run now; no more `start` and `continue` than these are answered
  */

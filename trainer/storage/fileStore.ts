@@ -8,6 +8,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { writeAtomically } from './files.ts';
+import { tryFlock } from './flock.ts';
 import { checkKey, type Store, type StoreOptions } from './store.ts';
 
 /** A lock is held for as long as a small file takes to read and to write. */
@@ -105,13 +106,7 @@ async function locked<T>(folder: string, signal: AbortSignal | undefined, work: 
 }
 
 async function lock(handle: FileHandle, folder: string, signal: AbortSignal | undefined): Promise<void> {
-  const { default: koffi } = await import('koffi');
-  const flock = koffi.load('libc.so.6').func('int flock(int descriptor, int operation)');
-  const [exclusive, doNotWait, wouldBlock] = [2, 4, 11];
-  for (const end = performance.now() + lockDeadlineMs; flock(handle.fd, exclusive | doNotWait) !== 0; ) {
-    const problem = koffi.errno();
-    if (problem !== wouldBlock)
-      throw new SegfleetError('unavailable', `${folder}: its file system gives no lock (error ${problem} of flock)`);
+  for (const end = performance.now() + lockDeadlineMs; !(await tryFlock(handle, folder)); ) {
     if (performance.now() > end) {
       throw new SegfleetError(
         'unavailable',
