@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventsOf, segfleet } from '../tools/cli.ts';
 import { drawDataSet } from '../tools/pictures.ts';
@@ -19,6 +20,8 @@ const arguments_ = [
   ),
   ...['--set', 'drive:data.patches={height: 16, width: 16, perImage: 1}', '--set', 'adaptiveLog:data.split={validation: 2, test: 2}'],
 ];
+
+const rowsOf = (out: string): Record<string, string>[] => parse(readFileSync(at(out, 'tables.csv'), 'utf8'), { columns: true });
 
 beforeAll(async () => {
   await drawDataSet(at('data'), 10, 24, 20);
@@ -36,13 +39,15 @@ test('one command trains all cells and writes the tables; what fails is told at 
     /^error: 1 of 3 trainings failed, the first of them table4-isic2018-focusnet-all, seed 1: data.split holds out 2 cases for validation and 8 for the test/,
   );
   expect(first.stdout).toContain('[3/3] table4-isic2018-focusnet-all, seed 1: failed, data.split holds out');
-  const rows = readFileSync(at('out', 'tables.csv'), 'utf8').trim().split('\n');
-  expect(rows[0]).toBe(
-    'table,aggregation,Method,ISIC 2018 Recall,ISIC 2018 Specificity,ISIC 2018 Jaccard,DRIVE F-Measure,DRIVE Recall,DRIVE Jaccard',
-  );
-  expect(rows[1]).toMatch(/^3,pooled,U-Net \(JI\),[\d.]+,[\d.]+,[\d.]+,-,-,-$/);
-  expect(rows[2]).toMatch(/^3,pooled,U-Net \(DL\),-,-,-,[\d.]+,[\d.]+,[\d.]+$/);
-  expect(rows).toContain('4,pooled,FocusNet (ALL),-,-,-');
+  const rows = rowsOf('out');
+  expect(
+    rows.find(({ method, dataset, metric }) => method === 'U-Net (JI)' && dataset === 'isic2018' && metric === 'jaccard'),
+  ).toMatchObject({
+    ...{ tier: 'full, changed', table: '3', aggregation: 'pooled', runs: '1', sd: '', paper: '72.96', paper_runs: '3', within_noise: '' },
+    value: expect.stringMatching(/^[\d.]+$/),
+    difference: expect.stringMatching(/^-?[\d.]+$/),
+  });
+  expect(rows.filter(({ table }) => table === '4').map(({ value, runs }) => value + runs)).toEqual(new Array(6).fill(''));
 });
 
 test('started again it does what is missing, and only that', async () => {
@@ -50,7 +55,12 @@ test('started again it does what is missing, and only that', async () => {
   const { mtimeMs } = statSync(record);
   const second = await segfleet([...arguments_, '--runs', '1', '--json']);
   expect(second).toMatchObject({ code: 0, stderr: '' });
-  const events = eventsOf(second) as unknown as { event: string; status: string; name: string; tables: { rows: string[][] }[] }[];
+  const events = eventsOf(second) as unknown as {
+    event: string;
+    status: string;
+    name: string;
+    tables: { rows: [string, { runs: number; mean: number }[]][] }[];
+  }[];
   const ended = events.filter(({ event, status }) => event === 'cell' && status !== 'begins');
   expect(ended.map(({ name, status }) => `${name}: ${status}`)).toEqual([
     'table3-drive-unet-dl, seed 1: done before',
@@ -59,7 +69,8 @@ test('started again it does what is missing, and only that', async () => {
   ]);
   expect(statSync(record).mtimeMs).toBe(mtimeMs);
   const tables = events.find(({ event }) => event === 'tables')!;
-  expect(tables.tables[2].rows[0]).toEqual(['FocusNet (ALL)', ...new Array(3).fill(expect.stringMatching(/^[\d.]+$/))]);
+  expect(tables.tables[2].rows[0][0]).toBe('FocusNet (ALL)');
+  expect(tables.tables[2].rows[0][1].map(({ runs, mean }) => [runs, mean >= 0 && mean <= 1])).toEqual(new Array(3).fill([1, true]));
   const markdown = readFileSync(at('out', 'tables.md'), 'utf8');
   expect(markdown).toContain('## Table 4, pooled over all pixels');
   expect(markdown).toContain('3 of 3 trainings.');
@@ -122,5 +133,5 @@ test('a training that ended before its first checkpoint is begun again, one that
   rmSync(join(run, '.lock'));
   expect(await segfleet(single)).toMatchObject({ code: 0, stderr: '' });
   // Table 3 averages two runs of DRIVE.
-  expect(readFileSync(at('begun', 'tables.csv'), 'utf8')).toMatch(/^3,pooled,U-Net \(DL\)(,[\d.]+ ± [\d.]+){3}$/m);
+  expect(rowsOf('begun').map(({ runs, sd }) => [runs, Number(sd) >= 0])).toEqual(new Array(6).fill(['2', true]));
 });

@@ -72,7 +72,7 @@ const plain = (name: string) =>
 type Role =
   | { readonly is: 'score' | 'sd'; readonly score: ScoreName; readonly dataset: string; readonly aggregation?: Aggregation }
   | { readonly is: 'runs'; readonly dataset: string }
-  | { readonly is: 'metric' | 'value' | 'deviation' | 'aggregation' | 'baseline' | 'baselineMethod' | 'dataset' | 'key' };
+  | { readonly is: 'metric' | 'value' | 'deviation' | 'aggregation' | 'baseline' | 'baselineMethod' | 'dataset' | 'ignored' | 'key' };
 
 const wholeColumns: Readonly<Record<string, Role['is']>> = {
   metric: 'metric',
@@ -83,6 +83,8 @@ const wholeColumns: Readonly<Record<string, Role['is']>> = {
   'baseline method': 'baselineMethod',
   dataset: 'dataset',
   'data set': 'dataset',
+  // What `reproduce` writes beside its own numbers.
+  ...Object.fromEntries(['paper', 'paper runs', 'difference', 'limit', 'within noise'].map(name => [name, 'ignored' as const])),
 };
 const deviations = ['sd', 'std', 'standard deviation'];
 const runsNames = ['runs', 'n', 'num runs'];
@@ -164,7 +166,9 @@ export function parseResults(text: string, file: string, options: ReadOptions = 
   const drafts = new Map<string, Draft>();
   for (const { record, line } of rows) {
     const cell = (is: Role['is']) => record[columnOf(is) ?? ''] ?? '';
-    const keys = Object.fromEntries(columns.filter(({ role }) => role.is === 'key').map(({ name }) => [name, record[name]]));
+    const keys = Object.fromEntries(
+      columns.filter(({ name, role }) => role.is === 'key' && record[name] !== '').map(({ name }) => [name, record[name]]),
+    );
     const draftOf = (dataset: string, aggregation: Aggregation | undefined) => {
       const place = cell('dataset') || dataset;
       const name = JSON.stringify([keys, place, aggregation, isLong ? '' : line]);

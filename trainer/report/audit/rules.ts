@@ -47,14 +47,7 @@ export interface Finding {
 }
 
 export const labelOf = ({ keys, dataset }: Pick<Entry, 'keys' | 'dataset'>): string =>
-  [
-    ...Object.entries(keys)
-      .filter(([, value]) => value !== '')
-      .map(([name, value]) => (/^[\d.]/.test(value) ? `${name} ${value}` : value)),
-    dataset,
-  ]
-    .filter(Boolean)
-    .join(', ');
+  [...Object.entries(keys).map(([name, value]) => (/^[\d.]/.test(value) ? `${name} ${value}` : value)), dataset].filter(Boolean).join(', ');
 
 /** In percent, as papers print them. */
 export const shown = (share: number, digits = 2): string => (100 * share).toFixed(digits);
