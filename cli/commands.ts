@@ -30,6 +30,7 @@ import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Operator from './commands/operator.ts';
 import Predict from './commands/predict.ts';
+import Report from './commands/report.ts';
 import Reproduce from './commands/reproduce.ts';
 import Resume from './commands/resume.ts';
 import Scale from './commands/scale.ts';
@@ -37,6 +38,7 @@ import Setup from './commands/setup.ts';
 import Status from './commands/status.ts';
 import Submit from './commands/submit.ts';
 import Suspend from './commands/suspend.ts';
+import SweepRun from './commands/sweep/run.ts';
 import Train from './commands/train.ts';
 import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
@@ -71,6 +73,7 @@ export const commands = {
   'losses:value': LossesValue,
   operator: Operator,
   predict: Predict,
+  report: Report,
   reproduce: Reproduce,
   resume: Resume,
   scale: Scale,
@@ -78,6 +81,7 @@ export const commands = {
   status: Status,
   submit: Submit,
   suspend: Suspend,
+  'sweep:run': SweepRun,
   train: Train,
   wait: Wait,
   worker: Worker,

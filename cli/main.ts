@@ -28,6 +28,7 @@ function packageFile() {
         cluster: { description: 'A cluster: whether it can train.' },
         dataset: { description: 'Data sets: import, check, count, split, show and shard them.' },
         losses: { description: 'The loss functions: what each computes, and its value and gradient on given numbers.' },
+        sweep: { description: 'Sweeps: many trainings of one job on this machine, chosen by a search.' },
       },
     },
   };

@@ -90,6 +90,7 @@ export function advanceProgress(state: ProgressState, event: LeadEvent | { reado
       return next({ phase: phaseOf(state, event, ranked.length), workers: ranked.length, generation: event.generation, latenessSeconds });
     }
     case 'lost':
+    case 'paused':
       return state;
     case 'step': {
       const { step, epoch, loss } = event;

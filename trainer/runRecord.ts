@@ -11,7 +11,8 @@ import type { Job, LoadedJob } from './spec.ts';
 export interface RunRecord {
   readonly schema: 'segfleet/run/1';
   readonly name: string;
-  readonly status: 'running' | 'succeeded' | 'failed' | 'stopped';
+  /** paused: as a sweep has it, before the end of its training. */
+  readonly status: 'running' | 'succeeded' | 'failed' | 'stopped' | 'paused';
   /** Resolved; paths relative to the run folder. */
   readonly job: Job;
   readonly provenance: LoadedJob['provenance'];
@@ -37,6 +38,8 @@ export interface RunRecord {
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
     readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly why: string }[];
   };
+  /** Where it began with the weights of another run. */
+  readonly forkedFrom?: { readonly run: string; readonly step: number; readonly epoch: number };
   readonly steps?: number;
   /** Before the last epoch, as `training.earlyStopping` says. */
   readonly stoppedEarly?: boolean;

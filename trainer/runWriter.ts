@@ -9,6 +9,7 @@ import { dataPath } from './data/cases.ts';
 import { loadTensorFlow } from './engine/native.ts';
 import { SegfleetError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
+import { takeFork } from './forks.ts';
 import { describeLoss } from './losses/catalogue.ts';
 import { describeMachine, versions } from './machine.ts';
 import { countParameters, declareParameters } from './models/layers.ts';
@@ -25,7 +26,15 @@ import { openStore } from './storage/openStore.ts';
 import { RunFolder } from './storage/runFolder.ts';
 import { encodeSafetensors, readSafetensors } from './storage/safetensors.ts';
 import type { Store } from './storage/store.ts';
-import { type CheckpointEvent, checkpointEvent, type DoneEvent, EventLog, type StartEvent, type TrainEvent } from './tracking/events.ts';
+import {
+  type CheckpointEvent,
+  checkpointEvent,
+  type DoneEvent,
+  EventLog,
+  type PausedEvent,
+  type StartEvent,
+  type TrainEvent,
+} from './tracking/events.ts';
 
 export interface RunOptions extends LoadedJob {
   /** Folder that paths in the job are relative to. */
@@ -36,6 +45,8 @@ export interface RunOptions extends LoadedJob {
   readonly resume?: boolean | 'ifBegun';
   /** Keeps a copy of the run folder in the store of the checkpoints, and begins with it where the folder is empty. */
   readonly mirror?: boolean;
+  /** A new run begins with the newest checkpoint in this folder, as `keepFork` left it, instead of initial weights. */
+  readonly fork?: string;
   readonly now?: () => Date;
 }
 
@@ -164,7 +175,7 @@ export class RunWriter {
   static async open(
     entered: Entered,
     course: Course,
-    { base, provenance, now = () => new Date() }: RunOptions,
+    { base, provenance, fork, now = () => new Date() }: RunOptions,
     { mayBeAhead = false } = {},
   ): Promise<RunWriter> {
     const { folder, mirror, isBehind } = entered;
@@ -185,7 +196,8 @@ export class RunWriter {
     const checkpoints = await Checkpoints.claim(store, { run: name, keep: { last, best }, now });
     if (isBehind) await mirror!.fill();
     const before = isBehind ? folder.readRecord<RunRecord>() : entered.before;
-    const found = before && (await restore(store));
+    const parent = before || fork === undefined ? undefined : await takeFork(fork, { checkpoints, store, folder });
+    const found = before || parent ? await restore(store) : undefined;
     if (before && !found && !mayBeAhead) {
       throw new SegfleetError('notFound', `there is no checkpoint to resume from in ${store.url}; start the run without --resume`);
     }
@@ -216,6 +228,7 @@ export class RunWriter {
       },
       startedAt: before?.startedAt ?? now().toISOString(),
       resumed: before?.resumed ?? [],
+      ...((before?.forkedFrom ?? parent) && { forkedFrom: before?.forkedFrom ?? parent }),
     };
     const position = restored?.position ?? startOfRun;
     const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun) };
@@ -387,6 +400,14 @@ export class RunWriter {
     });
     await this.#copy();
     return done;
+  }
+
+  /** Closes the record for now: the checkpoint of this position is written, and the run may go on from it. */
+  async pause({ step, epoch }: Position): Promise<PausedEvent> {
+    const paused = this.say({ event: 'paused' as const, step, epoch: epoch - 1 });
+    await this.update({ status: 'paused', steps: step, endedAt: this.#now().toISOString() });
+    await this.#copy();
+    return paused;
   }
 
   /** Records how the run failed or was stopped. */

@@ -19,6 +19,8 @@ import { epochEvent, type StepEvent, stepEvent, type TrainEvent } from './tracki
 export interface TrainOptions extends RunOptions {
   /** Aborted with 'preempted' or 'interrupted': the run stops at the next step, writes a checkpoint and throws the error of that name. */
   readonly signal?: AbortSignal;
+  /** The last epoch before the run pauses: it ends there with a checkpoint and goes on later as if it had not, to the same bits. */
+  readonly untilEpoch?: number;
 }
 
 /** Yields what happens; returns the final record. @throws SegfleetError, after it is recorded in `run.json` */
@@ -26,7 +28,7 @@ export const train = (options: TrainOptions): AsyncGenerator<TrainEvent, RunReco
   inRunFolder(options, entered => run(options, entered));
 
 async function* run(options: TrainOptions, entered: Entered): AsyncGenerator<TrainEvent, RunRecord> {
-  const { job, base, signal } = options;
+  const { job, base, signal, untilEpoch = Number.POSITIVE_INFINITY } = options;
   const { lanes, wire } = job.spec.training;
   const { everySteps } = job.spec.checkpoint;
   const course = await Course.open(job, base);
@@ -55,7 +57,7 @@ async function* run(options: TrainOptions, entered: Entered): AsyncGenerator<Tra
   try {
     yield await writer.begin({ devices: program.devices().map(({ type }) => type) });
 
-    while (!course.isOver(position)) {
+    while (!course.isOver(position) && position.epoch <= untilEpoch) {
       const { epoch } = position;
       const epochStarted = performance.now();
       const steps: StepEvent[] = [];
@@ -110,7 +112,7 @@ async function* run(options: TrainOptions, entered: Entered): AsyncGenerator<Tra
     }
 
     await checkData();
-    yield await writer.finish(program, position);
+    yield await (course.isOver(position) ? writer.finish(program, position) : writer.pause(position));
     return writer.record;
   } catch (error) {
     await writer.fail(error);

@@ -66,6 +66,7 @@ export class TrainingView {
         return this.#print(this.#epochLine(event));
       case 'checkpoint':
       case 'restored':
+      case 'paused':
         return;
       case 'done':
         return this.#print(this.#ending(event));

@@ -34,6 +34,11 @@ export interface SignedRankTest {
   readonly pValue: number;
   /** The smaller of the sums of ranks of either sign. */
   readonly statistic: number;
+  /**
+   * Matched-pairs rank-biserial correlation (Kerby 2014): the sum of the ranks above 0 less that below, of all; from -1 to 1, and 0 where all
+   * differences are.
+   */
+  readonly effect: number;
   /** Differences that are not 0: the others say nothing about the sign and are left out. */
   readonly used: number;
   readonly method: 'exact' | 'normal';
@@ -65,13 +70,14 @@ export function signedRankTest(differences: readonly number[]): SignedRankTest {
   const total = used * (used + 1); // of the doubled ranks
   const positive = doubled.reduce((sum, rank, i) => (nonZero[i] > 0 ? sum + rank : sum), 0);
   const smaller = Math.min(positive, total - positive);
+  const effect = total === 0 ? 0 : (2 * positive - total) / total;
   const method = used <= mostExact ? 'exact' : 'normal';
   if (method === 'exact') {
-    return { pValue: Math.min(1, 2 * shareAtMost(smaller, doubled)), statistic: smaller / 2, used, method };
+    return { pValue: Math.min(1, 2 * shareAtMost(smaller, doubled)), statistic: smaller / 2, effect, used, method };
   }
   const variance = (used * (used + 1) * (2 * used + 1)) / 24 - tieTerm / 48;
   const z = (total / 4 - smaller / 2) / Math.sqrt(variance);
-  return { pValue: Math.min(1, 2 * normalTail(z)), statistic: smaller / 2, used, method };
+  return { pValue: Math.min(1, 2 * normalTail(z)), statistic: smaller / 2, effect, used, method };
 }
 
 /** Share of all assignments of signs in which the positive ranks add up to at most `limit`. */

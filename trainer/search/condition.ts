@@ -53,7 +53,13 @@ function tokensOf(text: string, fail: (at: number, expected: string) => never): 
     token.lastIndex = at;
     const groups = token.exec(text)?.groups;
     const start = at + text.slice(at).search(/\S/);
-    if (!groups) return fail(start, 'a path, a number, a text in quotes or one of == != < <= > >= in && || ! ( ) is expected');
+    if (!groups) {
+      const open = /['"]/.exec(text[start])?.[0];
+      const expected = open
+        ? `the text has no ${open} at its end`
+        : 'a path, a number, a text in quotes or one of == != < <= > >= in && || ! ( ) is expected';
+      return fail(start, expected);
+    }
     at = token.lastIndex;
     const { path, number, quoted, sign } = groups;
     if (path !== undefined) {

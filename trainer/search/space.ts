@@ -16,6 +16,8 @@ export interface Dimension {
   /** Path of the field of the job. */
   readonly name: string;
   readonly parameter: Parameter;
+  /** Its values as a line from 0 to 1; constants have none. */
+  readonly scale?: Scale;
   readonly condition?: Condition;
 }
 
@@ -53,7 +55,7 @@ const numSteps = (min: number, max: number, step: number) => Math.floor((max - m
 /** Without the dust of binary fractions: 0.1 + 2 * 0.1 is 0.3. */
 const atStep = (min: number, step: number, i: number) => Number((min + i * step).toPrecision(12));
 
-/** A parameter as a line: its values on a scale on which they are even, from 0 to 1. Constants have none. */
+/** The values of a parameter on a line on which they are even, from 0 to 1. */
 export interface Scale {
   /** How many different values; undefined where they are without end. */
   readonly numValues?: number;
@@ -116,35 +118,36 @@ function steppedScale(parameter: Parameter, min: number, step: number): Scale {
   };
 }
 
-export function scaleOf(parameter: Parameter): Scale | undefined {
+function scaleOf(parameter: Parameter): Scale | undefined {
   const { values, distribution, min, step } = parameter;
   if (distribution) return step === undefined || min === undefined ? continuousScale(parameter) : steppedScale(parameter, min, step);
   if (!values || values.length === 1) return;
-  const keys = values.map(value => JSON.stringify(value));
+  const indexes = new Map(values.map((value, index) => [JSON.stringify(value), index]));
   return {
     numValues: values.length,
     ordered: values.every(value => typeof value === 'number') && values.every((value, i) => i === 0 || value > values[i - 1]!),
     at: unit => values[Math.floor(unit * values.length)],
     unitOf: value => {
-      const index = keys.indexOf(JSON.stringify(value));
-      return index < 0 ? undefined : (index + 0.5) / values.length;
+      const index = indexes.get(JSON.stringify(value));
+      return index === undefined ? undefined : (index + 0.5) / values.length;
     },
   };
 }
 
 /**
  * @param job what the trials are made of, its defaults filled in: what stands below `spec`
+ * @param known other paths that conditions may read: parameters of other stages
  * @throws usage: a condition that cannot be read, reads what is not there, goes round in a circle or can never hold
  */
-export function readSpace(parameters: Parameters, job: unknown = {}): Space {
+export function readSpace(parameters: Parameters, job: unknown = {}, known: ReadonlySet<string> = new Set()): Space {
   const base = lookupIn(job);
   const unordered = Object.entries(parameters)
-    .map(([name, parameter]): Dimension => ({ name, parameter, condition: conditionOf(name, parameter) }))
+    .map(([name, parameter]): Dimension => ({ name, parameter, scale: scaleOf(parameter), condition: conditionOf(name, parameter) }))
     .sort((a, b) => byName(a.name, b.name));
   for (const { name, condition } of unordered) {
     for (const path of condition?.reads ?? []) {
-      if (!Object.hasOwn(parameters, path) && base(path) === undefined)
-        throw new SegfleetError('usage', unknownPath(name, path, parameters, job));
+      if (Object.hasOwn(parameters, path) || known.has(path) || base(path) !== undefined) continue;
+      throw new SegfleetError('usage', unknownPath(name, path, parameters, job));
     }
   }
   return { dimensions: inOrder(unordered), base };
@@ -207,8 +210,7 @@ export function sample({ dimensions, base }: Space, unit: (name: string) => numb
   const chosen: Record<string, unknown> = {};
   for (const dimension of dimensions) {
     if (!isSet(dimension, chosen, base)) continue;
-    const { name, parameter } = dimension;
-    const scale = scaleOf(parameter);
+    const { name, parameter, scale } = dimension;
     chosen[name] = scale ? scale.at(unit(name)) : valuesOf(parameter)![0];
   }
   return chosen;

@@ -101,6 +101,7 @@ export class RunFolder {
           throw new SegfleetError(
             'conflict',
             `process ${holder} is writing to ${this.path}; wait for it, or choose another folder with --out`,
+            { details: { holder: Number(holder) } },
           );
         }
         await rm(file, { force: true }); // its holder is gone

@@ -80,8 +80,8 @@ export interface TrialRunRecord {
   readonly replicate: number;
   /** The run folder, relative to that of the sweep; it may not be there yet. */
   readonly folder: string;
-  /** SHA-256 of resolved job, data, code and replicate: two runs with the same key end in the same bits. */
-  readonly key: string;
+  /** SHA-256 of resolved job, data, code and replicate: two runs with the same key end in the same bits. Known once it was begun. */
+  readonly key?: string;
   readonly state: RunState;
   /** Of the objective at the best epoch (by validation Jaccard, as run.json says) so far. */
   readonly value?: number;
@@ -156,3 +156,5 @@ export function runName(trial: number, replicate: number, of: number): string {
   const number = String(trial).padStart(4, '0');
   return of > 1 ? `${number}-r${replicate}` : number;
 }
+
+export const defaultSweepOut = (name: string): string => join('runs', name);

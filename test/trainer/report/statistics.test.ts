@@ -38,6 +38,15 @@ describe('the signed-rank test', () => {
     expect(signedRankTest(differences).pValue).toBeCloseTo(expected, 12);
   });
 
+  test.each([
+    ['all above 0', [1, 2, 3], 1],
+    ['ranks 2 and 3 above, 1 below: (5 - 1) / 6', [-1, 2, 3], 4 / 6],
+    ['all below 0', [-1, -1], -1],
+    ['nothing but zeros', [0, 0], 0],
+  ])('has the effect of %s', (_, differences, expected) => {
+    expect(signedRankTest(differences).effect).toBeCloseTo(expected, 12);
+  });
+
   test('does not depend on the order, nor on which of the two comes first', () => {
     const differences = fc.array(fc.integer({ min: -20, max: 20 }), { minLength: 1, maxLength: 80 });
     fc.assert(

@@ -1,0 +1,89 @@
+/**
+ * From a choice of parameters to the jobs that are run: one for each replicate.
+ */
+import { SegfleetError } from '../errors.ts';
+import { type LoadedJob, settleJob } from '../spec.ts';
+import type { LoadedSweep } from './sweepFile.ts';
+import { runName } from './sweepFolder.ts';
+
+export type Parameters = Readonly<Record<string, unknown>>;
+
+/** What is the same in all runs of a sweep. */
+export interface Frame {
+  /** Of each run, unless the job says otherwise. */
+  readonly threads: number;
+  /** Epochs after which trials end in any case, where the search says so. */
+  readonly epochs?: number;
+}
+
+export const describeParameters = (parameters: Parameters): string =>
+  Object.entries(parameters)
+    .map(([path, value]) => `${path}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ') || 'the job as it is';
+
+/**
+ * @param replicate from 1
+ * @throws usage: the field, and what the trial sets
+ */
+export function jobOf(sweep: LoadedSweep, parameters: Parameters, trial: number, replicate: number, frame: Frame): LoadedJob {
+  const { base, spec } = sweep;
+  const { count, vary } = spec.replicates;
+  const settle = (settings: readonly string[]): LoadedJob => {
+    try {
+      return settleJob(base.job.given, settings, base.source);
+    } catch (error) {
+      if (!(error instanceof SegfleetError)) throw error;
+      const sentence = error.message.replace(/^--set: /, '');
+      throw new SegfleetError('usage', `${sweep.file}, the trial with ${describeParameters(parameters)}: ${sentence}`, {
+        cause: error,
+        details: { ...error.details, parameters },
+      });
+    }
+  };
+  const chosen = [...settingsOf(parameters), ...frameSettings(base.job, parameters, frame), ...placeOf(sweep, trial, replicate)];
+  const name = `metadata.name=${nameOf(sweep.name, trial, replicate, count)}`;
+  if (replicate === 1) return settle([name, ...chosen]);
+  const { job } = settle(chosen);
+  const varied = vary.map(path => `${path}=${shifted(job.spec, path, replicate - 1)}`);
+  return settle([name, ...chosen, ...varied]);
+}
+
+/** Another loss, model or optimiser takes the fields of the old one away: names come before what belongs to them. */
+function settingsOf(parameters: Parameters): string[] {
+  const rank = (path: string) => (path.split('.').at(-1) === 'name' ? path.split('.').length : Number.POSITIVE_INFINITY);
+  return Object.entries(parameters)
+    .toSorted(([a], [b]) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
+    .map(([path, value]) => `${path}=${JSON.stringify(value)}`);
+}
+
+function frameSettings({ job }: LoadedJob, parameters: Parameters, { threads, epochs }: Frame): string[] {
+  const isSet = (path: string) => Object.keys(parameters).some(key => key === path);
+  return [
+    ...(job.spec.training.threads === undefined && !isSet('training.threads') ? [`training.threads=${threads}`] : []),
+    ...(epochs !== undefined && !isSet('training.epochs') ? [`training.epochs=${epochs}`] : []),
+  ];
+}
+
+/** Checkpoints of runs do not lie in one place. */
+function placeOf({ name, spec, base }: LoadedSweep, trial: number, replicate: number): string[] {
+  const { url } = base.job.job.spec.checkpoint;
+  if (url === undefined) return [];
+  return [`checkpoint.url=${JSON.stringify(`${url.replace(/\/$/, '')}/${name}/${runName(trial, replicate, spec.replicates.count)}`)}`];
+}
+
+function shifted(spec: unknown, path: string, by: number): number {
+  const value = path.split('.').reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], spec);
+  if (typeof value !== 'number' || !Number.isInteger(value)) {
+    throw new SegfleetError(
+      'usage',
+      `replicates.vary names ${path}, which is ${JSON.stringify(value) ?? 'not there'}; name seeds (whole numbers): seed, data.split.seed`,
+    );
+  }
+  return (value + by) % 2 ** 31;
+}
+
+/** A Kubernetes name: at most 63 characters. */
+function nameOf(sweep: string, trial: number, replicate: number, count: number): string {
+  const end = `-${runName(trial, replicate, count)}`;
+  return `${sweep.slice(0, 63 - end.length).replace(/-+$/, '')}${end}`;
+}

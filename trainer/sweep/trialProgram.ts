@@ -1,0 +1,48 @@
+/**
+ * What a trial process runs, and what it and the driver say to each other.
+ */
+import type { LoadedJob } from '../spec.ts';
+import type { EpochReport, RunError } from './journal.ts';
+
+/** One run, or the next part of it. */
+export interface Order {
+  readonly job: LoadedJob;
+  /** Folder that paths in the job are relative to. */
+  readonly base: string;
+  /** The run folder. */
+  readonly out: string;
+  /** The last epoch before it pauses; by default it goes to its end. */
+  readonly untilEpoch?: number;
+  /** The checkpoint that a new run begins with: folder and epoch. */
+  readonly fork?: { readonly from: string; readonly epoch: number };
+  /** That other trials may be forked from its pauses: it leaves a checkpoint there. */
+  readonly keep?: string;
+  readonly objective: { readonly metric: string; readonly goal: 'maximize' | 'minimize' };
+}
+
+export type Outcome =
+  | { readonly status: 'succeeded' | 'paused' }
+  /** As it was asked to, with a checkpoint where there was anything to keep. */
+  | { readonly status: 'interrupted' }
+  | { readonly status: 'failed'; readonly error: RunError; readonly diskIsFull?: boolean };
+
+/** What a program has of its process. */
+export interface Host {
+  /** Tells what the run has shown, and waits for the word to go on; then `signal` may be aborted. Told twice is told once. */
+  reached(reports: readonly EpochReport[]): Promise<void>;
+  /** Aborted: ends with a checkpoint as soon as it can. */
+  readonly signal: AbortSignal;
+}
+
+/** The default export of a module that trial processes load. What it throws is a bug and ends the process. */
+export type TrialProgram = (order: Order, host: Host) => Promise<Outcome>;
+
+export type ToProcess =
+  | { readonly say: 'run'; readonly order: Order }
+  | { readonly say: 'go' }
+  /** `preempted` or `interrupted`, as signals have it. */
+  | { readonly say: 'stop'; readonly reason: 'preempted' | 'interrupted' };
+
+export type FromProcess =
+  | { readonly say: 'reached'; readonly reports: readonly EpochReport[] }
+  | { readonly say: 'ended'; readonly outcome: Outcome; readonly residentBytes: number };
