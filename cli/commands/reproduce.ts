@@ -9,7 +9,7 @@ export default class Reproduce extends BaseCommand {
 
 Tiers: smoke takes minutes a table on two cores, reduced about an hour, full is the paper's (213 trainings for all tables). What a tier reduces is told in the title of every table and in every file.
 
-Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md and tables.csv. Started again it goes on: what is done is not done again, and a training that two tables need is done once. Where a training fails the others go on; the exit code is then 9.`;
+Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md, tables.csv, convergence.csv, and figures as SVG and CSV. Started again it goes on: what is done is not done again, and a training that two tables need is done once. Where a training fails the others go on; the exit code is then 9.`;
   static override examples = [
     '<%= config.bin %> reproduce table1 --tier smoke --data isic2018=data/isic2018',
     '<%= config.bin %> reproduce table1 table2 table3 table4 --dry-run --json',
@@ -49,7 +49,7 @@ Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md and tables.csv. Sta
     const out = flags.out ?? (flags.tier === 'full' ? 'runs/paper' : `runs/paper-${flags.tier}`);
     const options = { inputs: argv as string[], tier: flags.tier, data, settings: flags.set ?? [], runs: flags.runs, out };
     const { planReproduction, reproduce } = await import('../../trainer/reproduce/reproduce.ts');
-    const { planLines, tablesLines } = await import('../render/reproduction.ts');
+    const { figuresLines, planLines, tablesLines } = await import('../render/reproduction.ts');
     if (flags['dry-run']) {
       const plan = await planReproduction(options);
       for (const line of planLines(plan)) this.log(line);
@@ -67,6 +67,7 @@ Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md and tables.csv. Sta
         else if (event.event === 'cell') {
           this.log(`[${event.number}/${event.of}] ${event.name}: ${event.message ? `failed, ${event.message}` : event.status}`);
         } else if (event.event === 'tables') for (const line of tablesLines(event)) this.log(line);
+        else if (event.event === 'figures') for (const line of figuresLines(event)) this.log(line);
         else if (event.event !== 'done') view.show(event);
       }
     } finally {

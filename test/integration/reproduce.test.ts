@@ -1,7 +1,7 @@
 /**
  * The paper's jobs, small: one command trains several, goes on where it stopped, and fills the tables. Real processes.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -134,4 +134,47 @@ test('a training that ended before its first checkpoint is begun again, one that
   expect(await segfleet(single)).toMatchObject({ code: 0, stderr: '' });
   // Table 3 averages two runs of DRIVE.
   expect(rowsOf('begun').map(({ runs, sd }) => [runs, Number(sd) >= 0])).toEqual(new Array(6).fill(['2', true]));
+});
+
+test('a sweep becomes a grid with its baseline, figures their curves with certified areas, and all say that they are not of the full size', async () => {
+  const sweep = readFileSync(join(paper, 'table1.yaml'), 'utf8')
+    .replace('[0.3, 0.5, 1, 2]', '[0.5]')
+    .replace('[6, 8, 10, 12, 14, 16]', '[6, 10]');
+  writeFileSync(at('sweep.yaml'), sweep);
+  const tiny = ['training.epochs=1', 'data.size={height: 16, width: 16}', 'training.threads=2'].flatMap(setting => ['--set', setting]);
+  const out = (...parts: string[]) => at('figures', ...parts);
+  const result = await segfleet([
+    ...['reproduce', at('sweep.yaml'), 'fig1', 'fig2', '--tier', 'smoke', '--data', `isic2018=${at('data')}`],
+    ...['--out', out(), ...tiny],
+  ]);
+  expect(result).toMatchObject({ code: 0, stderr: '' });
+  expect(result.stdout).toContain("Table 1, pooled over all pixels. Tier smoke: NOT the paper's size");
+  expect(result.stdout).toMatch(/Figure 2, U-Net\. Tier smoke: NOT the paper's size.*[\s\S]*U-Net \(ALL\)/);
+  expect(result.stdout).toContain('In 3 of 3 trainings with ALL no step was in its logarithmic branch');
+  const rows = rowsOf('figures').filter(({ aggregation }) => aggregation === 'pooled');
+  expect(rows.map(({ tier, method, epsilon, omega, runs, paper }) => [tier, method, epsilon, omega, runs, paper].join(' '))).toEqual([
+    'smoke FocusNet (ALL) 0.5 6 1 81.97',
+    'smoke FocusNet (ALL) 0.5 10 1 82.43',
+    'smoke FocusNet (DL)   1 80.27',
+    ...['JI', 'DL', 'TL', 'FL', 'CL', 'ALL'].flatMap(loss => new Array(3).fill(expect.stringContaining(`smoke U-Net (${loss})`))),
+  ]);
+  const areas: Record<string, string>[] = parse(readFileSync(out('fig2-unet-areas.csv'), 'utf8'), { columns: true });
+  expect(areas).toHaveLength(6);
+  for (const { auc, half_width, note } of areas) {
+    expect(Number(auc)).toBeGreaterThan(0);
+    expect(Number(half_width)).toBeGreaterThanOrEqual(0);
+    expect(note).toBe('tier smoke');
+  }
+  const curve: Record<string, string>[] = parse(readFileSync(out('fig2-unet.csv'), 'utf8'), { columns: true });
+  for (const end of ['0', '1'])
+    expect(curve.filter(point => point.false_positive_rate === end && point.true_positive_rate === end)).toHaveLength(6);
+  for (const file of ['fig1.svg', 'fig1-measured.svg', 'fig2-unet.svg']) expect(readFileSync(out(file), 'utf8')).toMatch(/^<svg /);
+  expect(readFileSync(out('tables.md'), 'utf8')).toContain('## Convergence');
+  // Checkpoints of runs that have ended serve nobody.
+  expect(existsSync(out('isic2018-focusnet-dl', 'seed-1', 'checkpoints'))).toBe(false);
+  expect(existsSync(out('isic2018-focusnet-dl', 'seed-1', 'weights', 'best.safetensors'))).toBe(true);
+  // Other settings in the same folder would throw finished runs away: they are refused.
+  const other = await segfleet(['reproduce', at('sweep.yaml'), '--tier', 'smoke', '--data', `isic2018=${at('data')}`, '--out', out()]);
+  expect(other.code).toBe(9);
+  expect(other.stderr).toMatch(/holds the run of another job, of an earlier reproduction with other settings; choose another --out/);
 });

@@ -8,19 +8,19 @@ import { join } from 'node:path';
 import { SegfleetError } from '../errors.ts';
 import type { Scores } from '../evaluate.ts';
 import { evaluateRun } from '../evaluateRun.ts';
-import { type CellPlace, makePaperTables, type PaperTable, renderCsv, renderMarkdown } from '../report/paper.ts';
+import type { CellPlace } from '../report/paper.ts';
 import { isSameJob, type RunRecord, withPathsFrom } from '../runRecord.ts';
 import { checkpointUrl } from '../runWriter.ts';
 import type { LoadedJob } from '../spec.ts';
 import { manifestKeys } from '../storage/checkpoints.ts';
-import { writeAtomically } from '../storage/files.ts';
 import { openStore } from '../storage/openStore.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import type { TrainEvent } from '../tracking/events.ts';
 import { train } from '../train.ts';
 import { type Cell, type CellOptions, readCells, subsetFile } from './cells.ts';
+import { type CellResult, describe, type FiguresEvent, type PlacedScores, type TablesEvent, writeFigures, writeTables } from './outputs.ts';
 import { writeSubset } from './subset.ts';
-import { changesOf, reductionOf, reductions, type TierName } from './tiers.ts';
+import { reductionOf, type TierName } from './tiers.ts';
 
 export interface ReproduceOptions extends CellOptions {
   readonly signal?: AbortSignal;
@@ -63,16 +63,6 @@ export interface CellEvent {
   readonly message?: string;
 }
 
-export interface TablesEvent {
-  readonly event: 'tables';
-  readonly title: string;
-  readonly changes: readonly string[];
-  readonly tables: readonly PaperTable[];
-  /** What the numbers are. */
-  readonly note: string;
-  readonly files: readonly string[];
-}
-
 /** What would be done, without data and without training. @throws usage, notFound */
 export async function planReproduction(options: ReproduceOptions): Promise<Plan> {
   return planOf(await readCells(options), options);
@@ -109,35 +99,21 @@ function planOf(cells: readonly Cell[], options: ReproduceOptions): Plan {
   };
 }
 
-/** What stands above every number: reduced ones are never told as if they were of the full size. */
-export function describe({ tier, settings, runs }: Pick<ReproduceOptions, 'tier' | 'settings' | 'runs'>): Pick<Plan, 'title' | 'changes'> {
-  const reduction = reductionOf(tier);
-  const changes = [
-    ...(reduction ? changesOf(reduction) : []),
-    ...settings.map(setting => `set: ${setting}`),
-    ...(runs === undefined ? [] : [`runs of a cell: ${runs}`]),
-  ];
-  const title = reduction
-    ? `Tier ${tier}: NOT the paper's size (${reductions[tier as 'smoke' | 'reduced'].about})`
-    : changes.length > 0
-      ? "Tier full, with changes: NOT the paper's experiments"
-      : "Tier full: the paper's size and number of runs";
-  return { title, changes };
-}
-
 const folderOf = (out: string, { name }: Pick<Cell, 'name'>, seed: number): string => join(out, name, `seed-${seed}`);
 
 /** @throws partial, after the tables, where a cell failed; interrupted or preempted at once */
-export async function* reproduce(options: ReproduceOptions): AsyncGenerator<TrainEvent | Plan | CellEvent | TablesEvent, void> {
+export async function* reproduce(
+  options: ReproduceOptions,
+): AsyncGenerator<TrainEvent | Plan | CellEvent | TablesEvent | FiguresEvent, void> {
   const cells = await readCells(options);
   yield planOf(cells, options);
   await drawImages(cells, options);
   // The first training of all cells, then the second: the tables are whole early.
   const mostRuns = Math.max(0, ...cells.map(({ runs }) => runs));
   const trainings = Array.from({ length: mostRuns }, (_, i) => cells.filter(({ runs }) => runs > i).map(cell => ({ cell, run: i }))).flat();
-  const scores = new Map<Cell, PlacedScores[]>(cells.map(cell => [cell, []]));
+  const results = new Map<Cell, CellResult[]>(cells.map(cell => [cell, []]));
   const failures: { name: string; message: string }[] = [];
-  const tell = () => writeTables(cells, scores, options, { done: [...scores.values()].flat().length, of: trainings.length });
+  const tell = () => writeTables(results, options, trainings.length);
   for (const [i, { cell, run }] of trainings.entries()) {
     const seed = cell.seed + run;
     const folder = folderOf(options.out, cell, seed);
@@ -150,7 +126,7 @@ export async function* reproduce(options: ReproduceOptions): AsyncGenerator<Trai
         yield* trainCell(folder, loaded, cell.base, options.signal);
       }
       await dropCheckpoints(folder, loaded);
-      scores.get(cell)!.push(await scoresOf(folder, cell.places));
+      results.get(cell)!.push({ folder, scores: await scoresOf(folder, cell.places) });
       if (!isDone) await tell();
       yield { ...about, status: isDone ? 'done before' : 'done' };
     } catch (error) {
@@ -161,6 +137,8 @@ export async function* reproduce(options: ReproduceOptions): AsyncGenerator<Trai
     }
   }
   if (cells.length > 0) yield await tell();
+  const figures = await writeFigures(results, options);
+  if (figures.files.length > 0) yield figures;
   if (failures.length > 0) {
     const [first] = failures;
     throw new SegfleetError(
@@ -216,8 +194,6 @@ function wasDone(path: string, { job }: LoadedJob, base: string): boolean {
   return record.status === 'succeeded' && isSameJob(record.job, withPathsFrom(job, base, path));
 }
 
-type PlacedScores = ReadonlyMap<CellPlace, Scores>;
-
 /** Table 4 has a test part of its own; elsewhere a fifth of the images is all that there is besides those for training. */
 async function scoresOf(path: string, places: readonly CellPlace[]): Promise<PlacedScores> {
   const placed = new Map<CellPlace, Scores>();
@@ -229,24 +205,4 @@ async function scoresOf(path: string, places: readonly CellPlace[]): Promise<Pla
     placed.set(place, scores);
   }
   return placed;
-}
-
-async function writeTables(
-  cells: readonly Cell[],
-  scores: ReadonlyMap<Cell, readonly PlacedScores[]>,
-  options: ReproduceOptions,
-  { done, of }: { readonly done: number; readonly of: number },
-): Promise<TablesEvent> {
-  const { out, tier } = options;
-  const { title, changes } = describe(options);
-  const entries = cells.flatMap(cell =>
-    cell.places.map(place => ({ ...place, scores: scores.get(cell)!.map(placed => placed.get(place)!) })),
-  );
-  const tables = makePaperTables(entries);
-  const note = `Of the epoch with the best validation Jaccard; Tables 1 to 3 on the validation images, Table 4 on its test images. ${done} of ${of} trainings.`;
-  const files = [join(out, 'tables.md'), join(out, 'tables.csv')];
-  const head = [`**${title}.**`, ...(changes.length > 0 ? [changes.map(change => `- ${change}`).join('\n')] : []), note];
-  await writeAtomically(files[0], renderMarkdown(tables, head));
-  await writeAtomically(files[1], renderCsv(tables, changes.length > 0 && tier === 'full' ? 'full, changed' : tier));
-  return { event: 'tables', title, changes, tables, note, files };
 }
