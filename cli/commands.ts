@@ -1,6 +1,7 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Audit from './commands/audit.ts';
 import Cancel from './commands/cancel.ts';
 import CheckpointFetch from './commands/checkpoint/fetch.ts';
 import CheckpointList from './commands/checkpoint/list.ts';
@@ -43,6 +44,7 @@ import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
 
 export const commands = {
+  audit: Audit,
   cancel: Cancel,
   'checkpoint:fetch': CheckpointFetch,
   'checkpoint:list': CheckpointList,
