@@ -95,7 +95,8 @@ thead button{background:none;border:0;padding:0;margin:0;font-weight:600;text-al
 thead button:hover{text-decoration:underline}
 [aria-sort=ascending] button::after{content:" ▲"}
 [aria-sort=descending] button::after{content:" ▼"}
-.heat td{text-align:center;border:2px solid var(--surface);min-width:7rem}
+.heat td,.heat thead th+th{text-align:center}
+.heat td{border:2px solid var(--surface);min-width:7rem}
 ${light.shades.map((_, i) => `.heat td.shade-${i}{background:var(--shade-${i});color:var(--on-shade-${i})}`).join('\n')}
 .heat td.best{outline:2px solid var(--ink);outline-offset:-3px}
 .chart svg{display:block;max-width:100%;height:auto;background:var(--surface)}
