@@ -1,6 +1,7 @@
 /**
  * The catalogue of commands. Each parses, calls one function below it, and renders.
  */
+import Audit from './commands/audit.ts';
 import Cancel from './commands/cancel.ts';
 import CheckpointFetch from './commands/checkpoint/fetch.ts';
 import CheckpointList from './commands/checkpoint/list.ts';
@@ -29,6 +30,7 @@ import LossesValue from './commands/losses/value.ts';
 import Losses from './commands/losses.ts';
 import Operator from './commands/operator.ts';
 import Predict from './commands/predict.ts';
+import Report from './commands/report.ts';
 import Reproduce from './commands/reproduce.ts';
 import Resume from './commands/resume.ts';
 import Scale from './commands/scale.ts';
@@ -50,6 +52,7 @@ import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
 
 export const commands = {
+  audit: Audit,
   cancel: Cancel,
   'checkpoint:fetch': CheckpointFetch,
   'checkpoint:list': CheckpointList,
@@ -78,6 +81,7 @@ export const commands = {
   'losses:value': LossesValue,
   operator: Operator,
   predict: Predict,
+  report: Report,
   reproduce: Reproduce,
   resume: Resume,
   scale: Scale,

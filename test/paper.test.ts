@@ -1,16 +1,20 @@
 /**
- * The jobs of examples/paper are those that the script makes, and they say what the paper says.
+ * The jobs and sweeps of examples/paper are those that the script makes, and they say what the paper says.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { sweepFileSchema, sweepSpecSchema } from '../trainer/search/sweepSpec.ts';
 import { loadJob } from '../trainer/spec.ts';
+import { loadSweep } from '../trainer/sweep/sweepFile.ts';
 import { paperJobs } from './tools/makePaperJobs.ts';
 
 const folder = fileURLToPath(new URL('../examples/paper', import.meta.url));
 const files = readdirSync(folder).filter(name => name.endsWith('.yaml'));
-const jobs = files.map(file => loadJob(join(folder, file)).job);
+const [sweepFiles, jobFiles] = [/^table[12]\.yaml$/, /^table[34]-/].map(kind => files.filter(file => kind.test(file)));
+const jobs = jobFiles.map(file => loadJob(join(folder, file)).job);
 
 test('made again, the files are the same (`node test/tools/makePaperJobs.ts` writes them)', () => {
   expect(files.sort()).toEqual([...paperJobs().keys()].sort());
@@ -57,5 +61,33 @@ test('all follow the protocol: Adam at 1e-4, batch 16, 50 epochs, no augmentatio
         pool: 'batch',
       });
     }
+  }
+});
+
+test('Tables 1 and 2 are sweeps with their job in them, as a cluster takes them: three runs a cell, the Dice loss as baseline, references that are there', () => {
+  expect(sweepFiles).toEqual(['table1.yaml', 'table2.yaml']);
+  for (const file of sweepFiles) {
+    const given = sweepFileSchema.parse(parse(readFileSync(join(folder, file), 'utf8')));
+    expect(sweepSpecSchema.parse(given.spec)).toMatchObject({
+      method: 'grid',
+      replicates: { count: 3 },
+      baseline: { 'loss.name': 'dice' },
+    });
+    const { spec } = loadSweep(join(folder, file));
+    expect(existsSync(join(folder, spec.table!.reference!))).toBe(true);
+    expect(spec.base.spec).toMatchObject({
+      model: { name: 'focusnet' },
+      loss: {
+        name: 'adaptiveLog',
+        of: { name: 'dice', smooth: 1 },
+        gamma: 0.1,
+        omega: 10,
+        epsilon: 0.5,
+        continuity: 'paper',
+        pool: 'batch',
+      },
+      training: { batch: 16, epochs: 50, optimizer: { name: 'adam', learningRate: 1e-4 } },
+      data: { split: { validation: 0.2 } },
+    });
   }
 });

@@ -5,9 +5,9 @@
 import { SegfleetError } from './errors.ts';
 import { type CaseScores, evaluationOf, type PartOfRun, readCases } from './evaluateRun.ts';
 import { describeLoss } from './losses/catalogue.ts';
-import { type MetricInfo, type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
+import { type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
-import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './report/statistics.ts';
+import { allPairs, comparePairs, comparisonMethod, meanOf, type PairComparison } from './report/pairs.ts';
 
 export interface CompareOptions extends PartOfRun {
   /** Columns of cases.csv that are metrics. */
@@ -22,24 +22,6 @@ export interface ComparedRun {
   readonly means: Readonly<Record<string, number>>;
 }
 
-export interface PairComparison {
-  readonly metric: string;
-  readonly first: string;
-  readonly second: string;
-  /** Images on which the metric is defined in both runs. */
-  readonly images: number;
-  /** Mean over these images of first less second. */
-  readonly difference: number;
-  /** Of that mean. */
-  readonly interval: Interval;
-  readonly pValue: number;
-  /** After Holm's correction over all rows. */
-  readonly adjustedP: number;
-  readonly test: 'exact' | 'normal';
-  /** The better run: only where the interval excludes 0 and the adjusted p-value is below `level`; else null. */
-  readonly better: string | null;
-}
-
 export interface RunComparison extends PartOfRun {
   readonly images: number;
   readonly runs: readonly ComparedRun[];
@@ -48,15 +30,6 @@ export interface RunComparison extends PartOfRun {
   readonly conventions: readonly string[];
   readonly method: string;
 }
-
-export const level = 0.05;
-
-/** The smallest p-value that so many images can give: all differences on one side. */
-export const smallestPValue = (images: number): number => Math.min(1, 2 ** (1 - images));
-
-const resamplingSeed = 0;
-
-const method = `differences are first less second, image by image; ${100 * confidence} % percentile bootstrap interval of their mean (${numResamples.toLocaleString('en')} resamples of the images, seed ${resamplingSeed}); ${signedRankRule}; Holm's correction over all rows`;
 
 /** A run with its score of each image. */
 interface ScoredRun extends CaseScores {
@@ -88,8 +61,7 @@ export async function compareRuns(paths: readonly string[], { select, part, metr
       );
     }
   }
-  const pairs = metrics.flatMap(metric => runs.flatMap((first, i) => runs.slice(i + 1).map(second => comparePair(metric, first, second))));
-  const adjusted = holm(pairs.map(({ pValue }) => pValue));
+  const named = runs.map(({ path, ids, values }) => ({ name: path, ids, values }));
   return {
     select,
     part,
@@ -98,36 +70,12 @@ export async function compareRuns(paths: readonly string[], { select, part, metr
       run: path,
       loss,
       model,
-      means: Object.fromEntries(metrics.map(metric => [metric, mean(values.get(metric)!.filter(Number.isFinite))])),
+      means: Object.fromEntries(metrics.map(metric => [metric, meanOf(values.get(metric)!.filter(Number.isFinite))])),
     })),
-    comparisons: pairs.map((pair, i) => ({ ...pair, adjustedP: adjusted[i], better: betterOf(pair, adjusted[i]) })),
-    conventions: [runs[0].convention, ...metrics.map(metric => `${metric}: ${infoOf(metric).convention}`)],
-    method,
+    comparisons: comparePairs(allPairs(named), metrics),
+    conventions: [runs[0].convention, ...metrics.map(metric => `${metric}: ${metricCatalogue[metric as MetricKey].convention}`)],
+    method: comparisonMethod,
   };
-}
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-type Pair = Omit<PairComparison, 'adjustedP' | 'better'>;
-
-const infoOf = (metric: string): MetricInfo => metricCatalogue[metric as MetricKey];
-
-function comparePair(metric: string, first: ScoredRun, second: ScoredRun): Pair {
-  const [a, b] = [first, second].map(({ values }) => values.get(metric)!);
-  const differences = a.map((value, i) => value - b[i]).filter(Number.isFinite);
-  if (differences.length === 0) {
-    throw new SegfleetError('invalidData', `${metric} is not defined on any image of both ${first.path} and ${second.path}; leave it out`);
-  }
-  const { pValue, method: test } = signedRankTest(differences);
-  const interval = bootstrapInterval(differences, resamplingSeed);
-  const images = differences.length;
-  return { metric, first: first.path, second: second.path, images, difference: mean(differences), interval, pValue, test };
-}
-
-function betterOf({ metric, interval, first, second }: Pair, adjustedP: number): string | null {
-  if (adjustedP >= level || (interval.low <= 0 && interval.high >= 0)) return null;
-  const firstIsHigher = interval.low > 0;
-  return firstIsHigher === (infoOf(metric).better === 'higher') ? first : second;
 }
 
 /** Scores are only paired where images, truth and rules are the same. */

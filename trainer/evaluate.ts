@@ -32,7 +32,8 @@ export interface Evaluation {
   readonly scores: Scores;
   readonly perClass: readonly Metrics[];
   readonly cases: readonly CaseResult[];
-  readonly roc: readonly RocPoint[];
+  /** By class, each against the rest. */
+  readonly rocs: readonly (readonly RocPoint[])[];
 }
 
 /** What is counted of one image. */
@@ -106,7 +107,7 @@ export async function evaluate(program: Program, store: CaseStore, indices: read
     const { counts } = tally.images[i];
     return { id: store.cases[index].id, index, metrics: meanMetrics(counts.map(metricsOf)), counts };
   });
-  return { scores: tally.scores(), perClass: tally.perClass(), cases, roc: tally.rocs[0].curve() };
+  return { scores: tally.scores(), perClass: tally.perClass(), cases, rocs: tally.rocs.map(roc => roc.curve()) };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,6 +1,7 @@
 /**
  * `segfleet evaluate`: a run's weights on its validation cases, or on another data set, with a report beside the run.
  */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -15,6 +16,7 @@ import { imageMetricNames, Measurements } from './measure.ts';
 import type { ReliabilityPoint } from './metrics/calibration.ts';
 import { type Measured, metricCatalogue } from './metrics/catalogue.ts';
 import { emptyMaskRule, metricNames } from './metrics/counts.ts';
+import { type RocPoint, thinned } from './metrics/roc.ts';
 import { openRun, type StoredRun } from './openRun.ts';
 import { renderChart, type Series } from './report/chart.ts';
 import { writeOverlays } from './report/run.ts';
@@ -35,7 +37,7 @@ export interface RunEvaluation extends Pick<Evaluation, 'scores' | 'perClass'> {
   readonly metrics: readonly Measured[];
   /** Points of the reliability diagram of each class. */
   readonly reliability: readonly (readonly ReliabilityPoint[])[];
-  /** Folder with scores.json, cases.csv, roc.svg, reliability.svg and overlays/. */
+  /** Folder with scores.json, cases.csv, roc.csv, roc.svg, reliability.svg and overlays/. */
   readonly folder: string;
 }
 
@@ -64,7 +66,8 @@ export async function evaluationOf(path: string, { folder, digest }: StoredRun, 
   const stored = await readFile(join(evaluationFolder(folder, which), 'scores.json'), 'utf8')
     .then(text => JSON.parse(text) as RunEvaluation)
     .catch(() => undefined);
-  return stored?.weights === digest ? stored : evaluateRun(path, which);
+  const isWhole = stored?.weights === digest && existsSync(join(evaluationFolder(folder, which), rocFile));
+  return isWhole ? stored : evaluateRun(path, which);
 }
 
 export async function evaluateRun(path: string, { select, part, data }: EvaluateRunOptions): Promise<RunEvaluation> {
@@ -100,7 +103,7 @@ export async function evaluateRun(path: string, { select, part, data }: Evaluate
     };
     await writeAtomically(join(out, 'scores.json'), `${JSON.stringify(result, null, 2)}\n`);
     await writeAtomically(join(out, 'cases.csv'), casesTable(evaluation, measurements));
-    const roc = evaluation.roc.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate] as const);
+    await writeAtomically(join(out, rocFile), rocTable(evaluation.rocs));
     const area = evaluation.scores.auc.auc.toFixed(4);
     const square = { xDomain: [0, 1], yDomain: [0, 1], square: true } as const;
     const charts = {
@@ -108,7 +111,11 @@ export async function evaluateRun(path: string, { select, part, data }: Evaluate
         title: `${job.metadata.name}: ROC, area ${area}`,
         x: 'false positive rate',
         y: 'true positive rate',
-        series: [{ name: job.spec.loss.name, points: roc }],
+        series: evaluation.rocs.map((points, c) => ({
+          name: nameOfClass(job, c),
+          points: points.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate] as const),
+        })),
+        legend: 'bottom-right' as const,
       },
       reliability: {
         title: `${job.metadata.name}: reliability of probabilities`,
@@ -133,12 +140,37 @@ const diagonal: readonly (readonly [number, number])[] = [
   [1, 1],
 ];
 
+const nameOfClass = ({ spec: { loss, data } }: Job, c: number): string =>
+  data.classes === 1 ? loss.name : `${loss.name}, label ${data.exclusive ? c : c + 1}`;
+
 /** @param classes points of each class */
-function reliabilitySeries({ spec }: Job, classes: RunEvaluation['reliability']): Series[] {
+function reliabilitySeries(job: Job, classes: RunEvaluation['reliability']): Series[] {
   return classes.map((points, c) => ({
-    name: classes.length === 1 ? spec.loss.name : `${spec.loss.name}, label ${spec.data.exclusive ? c : c + 1}`,
+    name: nameOfClass(job, c),
     points: points.map(({ probability, frequency }) => [probability, frequency] as const),
   }));
+}
+
+const rocFile = 'roc.csv';
+
+/** One row a point, thinned: the area is in scores.json, from all points. */
+function rocTable(rocs: Evaluation['rocs']): string {
+  const rows = rocs.flatMap((curve, c) =>
+    thinned(curve).map(({ falsePositiveRate, truePositiveRate }) => [c, falsePositiveRate.toFixed(6), truePositiveRate.toFixed(6)]),
+  );
+  return `${[['class', 'false_positive_rate', 'true_positive_rate'], ...rows].map(row => row.join(',')).join('\n')}\n`;
+}
+
+/** The curve of each class; none where a class has pixels of one kind only. */
+export async function readRocs(folder: RunFolder, which: PartOfRun): Promise<RocPoint[][]> {
+  const file = join(evaluationFolder(folder, which), rocFile);
+  const rocs: RocPoint[][] = [];
+  const rows: string[][] = parse(await readFile(file), { from_line: 2 });
+  for (const [c, falsePositiveRate, truePositiveRate] of rows.map(row => row.map(Number))) {
+    rocs[c] ??= [];
+    rocs[c].push({ falsePositiveRate, truePositiveRate });
+  }
+  return rocs;
 }
 
 /** One row a case; a score that is not defined is left empty. */

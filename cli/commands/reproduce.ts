@@ -3,59 +3,77 @@ import { SegfleetError } from '../../trainer/errors.ts';
 import { BaseCommand, program, stopSignal } from '../base.ts';
 
 export default class Reproduce extends BaseCommand {
-  static override summary = "Train the jobs of the paper's tables, and fill the tables with what comes out.";
+  static override summary = "Do the paper's experiments again, at full size or smaller, and fill its tables with what comes out.";
   static override description =
-    `Writes <out>/<job>/seed-<n>/ (run folders), <out>/tables.md and tables.csv. Started again it goes on: what is done is not done again.
+    `table1 and table2 are searches for omega and epsilon, then gamma; table3 compares six losses on three data sets with two networks; table4 is the paper's own row of a comparison. fig1 is the loss and its slope, fig2 and fig3 are the ROC curves of Table 3. Or name job files, sweep files and folders of them, such as examples/paper.
 
-Where a job fails the others go on; the exit code is then 9.`;
+Tiers: smoke takes minutes a table on two cores, reduced about an hour, full is the paper's (213 trainings for all tables). What a tier reduces is told in the title of every table and in every file.
+
+Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md, tables.csv, convergence.csv, and figures as SVG and CSV. Started again it goes on: what is done is not done again, and a training that two tables need is done once. Where a training fails the others go on; the exit code is then 9.`;
   static override examples = [
-    '<%= config.bin %> reproduce examples/paper --data isic2018=PATH --data dsb2018=PATH --data drive=PATH',
-    "<%= config.bin %> reproduce examples/paper --runs 1 --set training.epochs=2 --set data.size='{height: 64, width: 64}' --set unet:model.width=16",
+    '<%= config.bin %> reproduce table1 --tier smoke --data isic2018=data/isic2018',
+    '<%= config.bin %> reproduce table1 table2 table3 table4 --dry-run --json',
+    '<%= config.bin %> reproduce table3 fig2 fig3 --tier reduced --data isic2018=PATH --data dsb2018=PATH --data drive=PATH',
+    '<%= config.bin %> reproduce my-jobs/ --runs 1 --set training.epochs=2 --set unet:model.width=16',
   ];
   static override strict = false;
-  static override args = { jobs: Args.string({ required: true, description: 'Job files and folders of them, such as examples/paper.' }) };
+  static override args = {
+    experiments: Args.string({ required: true, description: 'table1, table2, table3, table4, fig1, fig2, fig3; or files and folders.' }),
+  };
   static override flags = {
+    tier: Flags.option({
+      options: ['smoke', 'reduced', 'full'] as const,
+      default: 'full' as const,
+      description: "Size of images, network and data, epochs and runs: full is the paper's.",
+    })(),
     data: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       helpValue: 'NAME=PATH',
       description: 'Where a data set lies: isic2018, dsb2018 or drive. Otherwise the path in the job.',
     }),
     set: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       helpValue: '[NAME:]a.b=value',
       description: 'Overrides a field of all jobs, or of those of a data set, network or loss: drive:data.patches.perImage=100.',
     }),
-    runs: Flags.integer({ min: 1, description: 'Trainings of each job, with seeds one apart. [default: as many as the paper averages]' }),
-    out: Flags.string({ default: 'runs/paper', description: 'Folder for the runs and the tables.' }),
+    runs: Flags.integer({ min: 1, description: 'Trainings of each cell, with seeds one apart. [default: as many as the tier says]' }),
+    out: Flags.string({ description: 'Folder for the runs and the tables. [default: runs/paper, runs/paper-<tier>]' }),
+    'dry-run': Flags.boolean({ description: 'Only say what would be trained: cells, runs, and those that tables share.' }),
   };
 
-  async run(): Promise<void> {
+  async run() {
     const { argv, flags } = await this.parse(Reproduce);
+    const data = new Map((flags.data ?? []).map(splitPair));
+    const out = flags.out ?? (flags.tier === 'full' ? 'runs/paper' : `runs/paper-${flags.tier}`);
+    const options = { inputs: argv as string[], tier: flags.tier, data, settings: flags.set ?? [], runs: flags.runs, out };
+    const { planReproduction, reproduce } = await import('../../trainer/reproduce/reproduce.ts');
+    const { figuresLines, planLines, tablesLines } = await import('../render/reproduction.ts');
+    if (flags['dry-run']) {
+      const plan = await planReproduction(options);
+      for (const line of planLines(plan)) this.log(line);
+      return plan;
+    }
     const { preloadTensorFlow } = await import('../../trainer/engine/native.ts');
     void preloadTensorFlow();
-    const { reproduce } = await import('../../trainer/reproduce.ts');
-    const { aggregationTitles } = await import('../../trainer/report/paper.ts');
     const { TrainingView } = await import('../render/training.ts');
-    const { table } = await import('../render/text.ts');
-    const data = new Map((flags.data ?? []).map(splitPair));
     const json = this.jsonEnabled();
     const view = new TrainingView({ json, program });
     try {
-      const events = reproduce({ ...flags, jobs: argv as string[], data, settings: flags.set ?? [], signal: stopSignal() });
-      for await (const event of events) {
+      for await (const event of reproduce({ ...options, signal: stopSignal() })) {
         if (json) process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+        else if (event.event === 'plan') for (const line of planLines(event)) this.log(line);
         else if (event.event === 'cell') {
           this.log(`[${event.number}/${event.of}] ${event.name}: ${event.message ? `failed, ${event.message}` : event.status}`);
-        } else if (event.event === 'tables') {
-          for (const { table: name, aggregation, columns, rows } of event.tables) {
-            this.log(`\nTable ${name}, ${aggregationTitles[aggregation]}\n${table(columns, rows)}`);
-          }
-          this.log(`${event.note}\ntables: ${event.files.join(', ')}`);
-        } else if (event.event !== 'done') view.show(event);
+        } else if (event.event === 'tables') for (const line of tablesLines(event)) this.log(line);
+        else if (event.event === 'figures') for (const line of figuresLines(event)) this.log(line);
+        else if (event.event !== 'done') view.show(event);
       }
     } finally {
       view.close();
     }
+    return undefined;
   }
 }
 

@@ -69,6 +69,20 @@ export class RocState {
   }
 }
 
+/** A curve with fewer points: none is further than `step` in both rates from one that stays. The ends stay. */
+export function thinned(curve: readonly RocPoint[], step = 1e-3): RocPoint[] {
+  const kept: RocPoint[] = [];
+  for (const [i, point] of curve.entries()) {
+    const last = kept.at(-1);
+    const isFar =
+      !last ||
+      Math.abs(point.falsePositiveRate - last.falsePositiveRate) >= step ||
+      Math.abs(point.truePositiveRate - last.truePositiveRate) >= step;
+    if (isFar || i === curve.length - 1) kept.push(point);
+  }
+  return kept;
+}
+
 const minusZero = -0x80000000;
 
 /** The bits of a float32 as a number that sorts as the float does: of negative ones all bits are flipped, of others the sign. Both zeros are one. */

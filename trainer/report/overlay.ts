@@ -2,7 +2,7 @@
  * A picture of where prediction and truth agree and differ: the image beside the same image with hits, false alarms and misses tinted.
  */
 import sharp from 'sharp';
-import type { ImageShape } from '../data/batch.ts';
+import { type ImageShape, ignoredLabel } from '../data/batch.ts';
 
 /** Okabe and Ito's palette: told apart by the colour-blind too. */
 const tints = { hit: [0, 158, 115], falseAlarm: [213, 94, 0], miss: [86, 180, 233] } as const;
@@ -42,6 +42,59 @@ export async function renderOverlay(
     .png()
     .toBuffer();
 }
+
+export interface AgreementPicture {
+  /** WebP. */
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Stripes are so many pixels apart. */
+const period = 6;
+
+/**
+ * The image alone, or tinted where prediction and truth agree and differ, small enough for a page. Not by colour alone: hits are even, false
+ * alarms have stripes that rise to the right, misses stripes that fall.
+ *
+ * @param pixels [height, width, channels]
+ * @param labels of prediction and truth; pixels of `ignoredLabel` in truth stay as they are
+ */
+export async function renderAgreement(
+  pixels: Uint8Array,
+  { height, width, channels }: ImageShape,
+  labels?: { readonly predicted: Uint8Array; readonly truth: Uint8Array },
+): Promise<AgreementPicture> {
+  const scale = agreementWidth / width;
+  const [outWidth, outHeight] = [agreementWidth, Math.max(1, Math.round(height * scale))];
+  const { data: out } = await sharp(pixels, { raw: { width, height, channels: channels as 1 | 3 } })
+    .toColourspace('srgb')
+    .resize(outWidth, outHeight, { kernel: scale > 1 ? 'nearest' : 'lanczos3', fit: 'fill' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  if (labels) {
+    for (let y = 0; y < outHeight; y++) {
+      for (let x = 0; x < outWidth; x++) {
+        const from = Math.min(height - 1, Math.floor(y / scale)) * width + Math.min(width - 1, Math.floor(x / scale));
+        const [predicted, truth] = [labels.predicted[from], labels.truth[from]];
+        const tint = truth === ignoredLabel ? undefined : tintOf(predicted, truth);
+        if (!tint) continue;
+        const onStripe = (tint === tints.falseAlarm ? x + y : x - y + outHeight * period) % period < period / 2;
+        const share = tint === tints.hit ? 0.4 : onStripe ? 0.9 : 0.35;
+        for (let c = 0; c < 3; c++) {
+          const at = (y * outWidth + x) * 3 + c;
+          out[at] = Math.round((1 - share) * out[at] + share * tint[c]);
+        }
+      }
+    }
+  }
+  const bytes = await sharp(out, { raw: { width: outWidth, height: outHeight, channels: 3 } })
+    .webp({ quality: 80 })
+    .toBuffer();
+  return { bytes, width: outWidth, height: outHeight };
+}
+
+const agreementWidth = 192;
 
 function tintOf(predicted: number, truth: number): readonly number[] | undefined {
   if (predicted === truth) return truth > 0 ? tints.hit : undefined;

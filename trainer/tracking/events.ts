@@ -146,17 +146,24 @@ export const checkpointEvent = ({ step, epoch, stepOfEpoch }: Position): Checkpo
   epoch: stepOfEpoch === 0 && step > 0 ? epoch - 1 : epoch,
 });
 
+/** What a run has said so far; nothing where it has not begun. */
+export function readEvents(file: string): TrainEvent[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .flatMap(line => {
+      try {
+        return [JSON.parse(line) as TrainEvent];
+      } catch {
+        return []; // the line that was being written when the process was killed, or the empty one at the end
+      }
+    });
+}
+
 /** The lines of an earlier part of the run that happened before `position`, by default all. */
 function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_INFINITY, epoch: Number.POSITIVE_INFINITY }): TrainEvent[] {
-  if (!existsSync(file)) return [];
   const events: TrainEvent[] = [];
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    let event: TrainEvent;
-    try {
-      event = JSON.parse(line) as TrainEvent;
-    } catch {
-      continue; // the line that was being written when the process was killed, or the empty one at the end
-    }
+  for (const event of readEvents(file)) {
     if (event.event === 'step' && event.step > position.step) continue;
     if (event.event === 'epoch' && event.epoch >= position.epoch) continue;
     if (event.event === 'checkpoint' && event.step > position.step) continue;

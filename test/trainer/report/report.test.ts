@@ -1,9 +1,10 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { ignoredLabel } from '../../../trainer/data/batch.ts';
 import type { CaseResult } from '../../../trainer/evaluate.ts';
 import { metricsOf } from '../../../trainer/metrics/counts.ts';
 import { renderChart } from '../../../trainer/report/chart.ts';
-import { predictedLabels, renderOverlay } from '../../../trainer/report/overlay.ts';
+import { predictedLabels, renderAgreement, renderOverlay } from '../../../trainer/report/overlay.ts';
 import { typicalCases } from '../../../trainer/report/run.ts';
 
 describe('a chart', () => {
@@ -36,12 +37,33 @@ describe('a chart', () => {
     const svg = renderChart(chart);
     expect((await sharp(Buffer.from(svg)).metadata()).format).toBe('svg');
     for (const text of ['A &lt;title&gt; &amp; more', 'epoch', 'training', 'validation', 'here']) expect(svg).toContain(text);
-    expect(svg.match(/stroke="#0072B2"/g)).toHaveLength(1);
-    expect(svg.match(/stroke="#D55E00"/g)).toHaveLength(1);
+    // The line, and what leads from its end to its name.
+    expect(svg.match(/stroke="#0072B2"/g)).toHaveLength(2);
+    expect(svg.match(/stroke="#D55E00"/g)).toHaveLength(2);
   });
 
   test('is the same for the same numbers', () => {
     expect(renderChart(chart)).toBe(renderChart(chart));
+  });
+
+  test('tells lines apart by dashes too', () => {
+    expect(renderChart(chart).match(/stroke-dasharray="7 3"/g)).toHaveLength(1);
+  });
+
+  test('writes no name over another, however close lines end, and none outside', () => {
+    const series = Array.from({ length: 8 }, (_, i) => ({
+      name: `run ${i}`,
+      points: [
+        [1, 0],
+        [2, 0.5 + i / 1000],
+      ] as [number, number][],
+    }));
+    const svg = renderChart({ x: 'epoch', y: 'loss', series });
+    const places = [...svg.matchAll(/<text[^>]* y="([\d.]+)"[^>]*>run \d</g)].map(([, y]) => Number(y)).sort((a, b) => a - b);
+    expect(places).toHaveLength(8);
+    for (const [i, place] of places.entries()) if (i > 0) expect(place - places[i - 1]).toBeGreaterThanOrEqual(16);
+    expect(places[0]).toBeGreaterThan(0);
+    expect(places[7]).toBeLessThan(400);
   });
 });
 
@@ -58,6 +80,20 @@ describe('an overlay', () => {
     expect(at(384 + 200, 10)).toEqual(tinted([213, 94, 0]));
     expect(at(384 + 10, 200)).toEqual(tinted([86, 180, 233]));
     expect(at(384 + 200, 200)).toEqual([100, 100, 100]);
+  });
+
+  test('for a page is small, says what is what by stripes too, and leaves out what does not count', async () => {
+    const shape = { height: 2, width: 2, channels: 1 };
+    const labels = { predicted: Uint8Array.of(1, 1, 0, 1), truth: Uint8Array.of(1, 0, 1, ignoredLabel) };
+    const { bytes, width, height } = await renderAgreement(Uint8Array.of(100, 100, 100, 100), shape, labels);
+    const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
+    expect([info.format, width, height, info.width, info.height]).toEqual(['raw', 192, 192, 192, 192]);
+    const at = (x: number, y: number) => [...data.subarray((y * 192 + x) * 3, (y * 192 + x) * 3 + 3)];
+    const shades = (x: number, y: number) => new Set(Array.from({ length: 12 }, (_, i) => Math.round(at(x + i, y)[0] / 40))).size;
+    expect(shades(20, 48)).toBe(1); // hit: even
+    expect(shades(116, 48)).toBeGreaterThan(1); // false alarm
+    expect(shades(20, 144)).toBeGreaterThan(1); // miss
+    for (const value of at(144, 144)) expect(Math.abs(value - 100)).toBeLessThan(6); // WebP is not exact
   });
 
   test.each([

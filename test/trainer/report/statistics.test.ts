@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bootstrapInterval, holm, numResamples, signedRankTest } from '../../../trainer/report/statistics.ts';
+import {
+  bootstrapInterval,
+  expectedMaximum,
+  holm,
+  meanDifference,
+  numResamples,
+  signedRankTest,
+  studentQuantile,
+} from '../../../trainer/report/statistics.ts';
 import golden from '../../fixtures/statistics.json' with { type: 'json' };
 import { holmCases, intervalCases, signedRankCases } from '../../tools/statisticsCase.ts';
 
@@ -28,6 +36,15 @@ describe('the signed-rank test', () => {
     ['nothing but zeros says nothing', [0, 0], 1],
   ])('%s', (_, differences, expected) => {
     expect(signedRankTest(differences).pValue).toBeCloseTo(expected, 12);
+  });
+
+  test.each([
+    ['all above 0', [1, 2, 3], 1],
+    ['ranks 2 and 3 above, 1 below: (5 - 1) / 6', [-1, 2, 3], 4 / 6],
+    ['all below 0', [-1, -1], -1],
+    ['nothing but zeros', [0, 0], 0],
+  ])('has the effect of %s', (_, differences, expected) => {
+    expect(signedRankTest(differences).effect).toBeCloseTo(expected, 12);
   });
 
   test('does not depend on the order, nor on which of the two comes first', () => {
@@ -78,5 +95,35 @@ describe("Holm's correction", () => {
 
   test('of 0.01, 0.04, 0.03: 3 * 0.01, then 2 * 0.03, then 0.04 raised to the one before', () => {
     expect(holm([0.01, 0.04, 0.03])).toEqual([0.03, 0.06, 0.06]);
+  });
+});
+
+describe('chance', () => {
+  test.each([
+    [1, 0],
+    [2, 1 / Math.sqrt(Math.PI)],
+    [3, 3 / (2 * Math.sqrt(Math.PI))],
+    [5, 1.16296],
+    [24, 1.94767],
+    [100, 2.50759],
+  ])('makes the best of %i standard normal numbers %f on average', (n, expected) => {
+    expect(expectedMaximum(n)).toBeCloseTo(expected, 5);
+  });
+
+  test.each([
+    [1, 12.7062],
+    [2, 4.30265],
+    [3, 3.18245],
+    [10, 2.22814],
+    [120, 1.97993],
+  ])("leaves Student's t of %i degrees within %f in 95 % of cases", (degrees, expected) => {
+    expect(studentQuantile(degrees)).toBeCloseTo(expected, 4);
+  });
+
+  test('two means with spread: the standard errors add as squares, degrees are those of Welch', () => {
+    // 0.3^2 / 3 + 0.4^2 / 4 = 0.07; degrees 0.07^2 / (0.03^2 / 2 + 0.04^2 / 3) = 4.98 -> 4: t 2.7764.
+    const { difference, limit } = meanDifference({ mean: 2, sd: 0.3, runs: 3 }, { mean: 1, sd: 0.4, runs: 4 });
+    expect(difference).toBe(1);
+    expect(limit).toBeCloseTo(2.77645 * Math.sqrt(0.07), 4);
   });
 });

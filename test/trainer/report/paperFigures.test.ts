@@ -1,0 +1,63 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { adaptiveLogAt } from '../../../trainer/losses/adaptiveLog.ts';
+import { lossSchema } from '../../../trainer/losses/catalogue.ts';
+import { finishedRuns, paperLoss, wrappedLoss, writeLossFigure, writeMeasuredLosses } from '../../../trainer/report/paperFigures.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'segfleet-figures-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const read = (file: string): Record<string, string>[] => parse(readFileSync(file, 'utf8'), { columns: true });
+
+describe('Figure 1', () => {
+  test('is the loss and its slope by the formula: 20 at 0, 16.67 to 1 at gamma, and 2.723 at the end', async () => {
+    const [svg, csv] = await writeLossFigure(folder);
+    const rows = read(csv).map(({ dice_loss, value, slope }) => [dice_loss, value, slope].map(Number));
+    expect(rows).toHaveLength(1001);
+    expect(rows[0]).toEqual([0, 0, 20]);
+    expect(rows[99][2]).toBeCloseTo(10 / 0.599, 10);
+    expect(rows[100]).toEqual([0.1, expect.closeTo(1.8232, 4), 1]);
+    expect(rows[1000][1]).toBeCloseTo(2.7232, 4);
+    expect(readFileSync(svg, 'utf8')).toContain('gamma: slope 16.67 to 1');
+  });
+
+  test('what ALL was of is its inverse', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom('paper' as const, 'slope' as const), (dice, continuity) => {
+        const options = { ...paperLoss, continuity };
+        expect(wrappedLoss(adaptiveLogAt(dice, options).value, options)).toBeCloseTo(dice, 9);
+      }),
+    );
+  });
+
+  test('shows where the steps of finished runs were: of ALL with its parameters and of Dice, by job', async () => {
+    const out = join(folder, 'out');
+    const write = (cell: string, seed: number, loss: object, losses: readonly number[], status = 'succeeded') => {
+      const path = join(out, cell, `seed-${seed}`);
+      mkdirSync(path, { recursive: true });
+      writeFileSync(join(path, 'run.json'), JSON.stringify({ status, name: cell, job: { spec: { loss: lossSchema.parse(loss) } } }));
+      writeFileSync(join(path, 'metrics.ndjson'), losses.map(value => `${JSON.stringify({ event: 'step', loss: value })}\n`).join(''));
+    };
+    const all = (dice: number) => adaptiveLogAt(dice, paperLoss).value;
+    const wrapped = { name: 'adaptiveLog', of: { name: 'dice' }, gamma: 0.1, omega: 10, epsilon: 0.5 };
+    write('all', 1, wrapped, [all(0.55), all(0.09)]);
+    write('all', 2, wrapped, [all(0.551), all(0.551)]);
+    write('dice', 1, { name: 'dice' }, [0.31]);
+    write('other-omega', 1, { ...wrapped, omega: 12 }, [1]);
+    write('per-image', 1, { ...wrapped, pool: 'image' }, [1]);
+    write('unfinished', 1, { name: 'dice' }, [0.5], 'running');
+    expect(finishedRuns(out)).toHaveLength(5);
+    const [svg, csv] = await writeMeasuredLosses(out, finishedRuns(out), 'tier smoke');
+    const filled = read(csv).filter(({ steps }) => steps !== '0');
+    expect(filled.map(({ job, from, steps, share }) => [job, from, steps, share])).toEqual([
+      ['all', '0.08', '1', '0.25'],
+      ['all', '0.54', '3', '0.75'],
+      ['dice', '0.3', '1', '1'],
+    ]);
+    expect(readFileSync(svg, 'utf8')).toContain('tier smoke');
+    expect(await writeMeasuredLosses(join(folder, 'none'), [], 'tier smoke')).toEqual([]);
+  });
+});
