@@ -19,9 +19,8 @@ export async function showSweep(events: AsyncGenerator<SweepEvent, SweepRecord>,
   const titles = new Map<number, string>();
   for (; !next.done; next = await events.next()) {
     const event = next.value;
-    if (event.event === 'start') titles.set(event.trial, describe(event.parameters));
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
-    else for (const line of linesOf(event, titles)) log(line);
+    else for (const line of sweepLines(event, titles)) log(line);
   }
   if (json) return;
   log(`\n${resultsTable(next.value)}`);
@@ -33,7 +32,9 @@ const describe = (parameters: Readonly<Record<string, unknown>>): string =>
     .map(([path, value]) => `${path}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
 
-function linesOf(event: SweepEvent, titles: ReadonlyMap<number, string>): string[] {
+/** @param titles of the trials, kept from event to event */
+export function sweepLines(event: SweepEvent, titles: Map<number, string>): string[] {
+  if (event.event === 'start') titles.set(event.trial, describe(event.parameters));
   switch (event.event) {
     case 'sweep':
       return [`sweep ${event.name}, ${event.threads} threads a run, in ${event.folder}`];

@@ -13,6 +13,8 @@ import { readRun } from '../openRun.ts';
 import type { RunRecord } from '../runRecord.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
+import { describeParameters } from '../sweep/cells.ts';
+import { SweepFolder } from '../sweep/sweepFolder.ts';
 import { readEvents } from '../tracking/events.ts';
 import { renderChart, type Series } from './chart.ts';
 
@@ -80,13 +82,12 @@ function diceLossOf(loss: LossSpec): ((value: number) => number) | undefined {
 
 const numBins = 50;
 
-/** Where on Figure 1 the steps of real trainings were. @param runs folders of finished runs @returns the files written; none where no run tells it */
-export async function writeMeasuredLosses(folder: string, runs: readonly string[], subtitle: string): Promise<string[]> {
+/** Where on Figure 1 the steps of real trainings were. @returns the files written; none where no run tells it */
+export async function writeMeasuredLosses(folder: string, runs: readonly NamedRun[], subtitle: string): Promise<string[]> {
   const counts = new Map<string, number[]>();
-  for (const run of runs) {
-    const runFolder = new RunFolder(run);
-    const { name, job } = runFolder.readRecord<RunRecord>();
-    const toDice = diceLossOf(job.spec.loss);
+  for (const { name, folder: path } of runs) {
+    const runFolder = new RunFolder(path);
+    const toDice = diceLossOf(runFolder.readRecord<RunRecord>().job.spec.loss);
     if (!toDice) continue;
     const bins = counts.get(name) ?? new Array<number>(numBins).fill(0);
     counts.set(name, bins);
@@ -202,19 +203,28 @@ export async function writeRocFigure(
   return { figure, network, arms: drawn.map(({ points: _, ...arm }) => arm), files };
 }
 
-/** Run folders that succeeded, below the folder of a reproduction. */
-export function finishedRuns(out: string): string[] {
-  const foldersIn = (path: string) =>
-    existsSync(path)
-      ? readdirSync(path, { withFileTypes: true })
-          .filter(entry => entry.isDirectory())
-          .map(({ name }) => join(path, name))
-          .sort()
-      : [];
-  return foldersIn(out)
-    .flatMap(foldersIn)
-    .filter(path => {
-      const folder = new RunFolder(path);
-      return existsSync(folder.record) && folder.readRecord<RunRecord>().status === 'succeeded';
-    });
+/** A run, and what tells its job from others. */
+export interface NamedRun {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** Runs that succeeded, of the sweeps in a folder. */
+export function finishedRuns(out: string): NamedRun[] {
+  if (!existsSync(out)) return [];
+  const sweeps = readdirSync(out)
+    .sort()
+    .map(name => new SweepFolder(join(out, name)))
+    .filter(({ record }) => existsSync(record));
+  return sweeps.flatMap(sweep => {
+    const { name, trials } = sweep.readRecord();
+    return trials.flatMap(({ parameters, runs }) =>
+      runs
+        .filter(({ state }) => state === 'succeeded')
+        .map(({ folder }) => ({
+          name: trials.length > 1 ? `${name} ${describeParameters(parameters)}` : name,
+          folder: join(sweep.path, folder),
+        })),
+    );
+  });
 }
