@@ -16,7 +16,7 @@ export function reproductionLines(): (event: ReproduceEvent) => Iterable<string>
       case 'plan':
         return yield* planLines(event);
       case 'group':
-        titles = new Map();
+        titles = new Map(event.trials.entries());
         return yield `\n[${event.number}/${event.of}] ${event.name}`;
       case 'progress':
         return yield* sweepLines(event.told, titles);

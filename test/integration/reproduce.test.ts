@@ -133,11 +133,13 @@ test('a sweep becomes a grid with its baseline, figures their curves with certif
   expect(result.stdout).toMatch(/Figure 2, U-Net\. Tier smoke: NOT the paper's size.*[\s\S]*U-Net \(ALL\)/);
   expect(result.stdout).toContain('In 3 of 3 trainings with ALL no step was in its logarithmic branch');
   const rows = rowsOf('figures').filter(({ aggregation }) => aggregation === 'pooled');
-  expect(rows.map(({ tier, method, epsilon, omega, runs, paper }) => [tier, method, epsilon, omega, runs, paper].join(' '))).toEqual([
-    'smoke FocusNet (ALL) 0.5 6 1 81.97',
-    'smoke FocusNet (ALL) 0.5 10 1 82.43',
-    'smoke FocusNet (DL)   1 80.27',
-    ...['JI', 'DL', 'TL', 'FL', 'CL', 'ALL'].flatMap(loss => new Array(3).fill(expect.stringContaining(`smoke U-Net (${loss})`))),
+  expect(
+    rows.map(({ tier, method, network, epsilon, omega, runs, paper }) => [tier, method, network, epsilon, omega, runs, paper].join(' ')),
+  ).toEqual([
+    'smoke FocusNet (ALL) U-Net 0.5 6 1 81.97',
+    'smoke FocusNet (ALL) U-Net 0.5 10 1 82.43',
+    'smoke FocusNet (DL) U-Net   1 80.27',
+    ...['JI', 'DL', 'TL', 'FL', 'CL', 'ALL'].flatMap(loss => new Array(3).fill(expect.stringContaining(`smoke U-Net (${loss}) U-Net `))),
   ]);
   const areas: Record<string, string>[] = parse(readFileSync(out('fig2-unet-areas.csv'), 'utf8'), { columns: true });
   expect(areas).toHaveLength(6);

@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { parse as parseYaml } from 'yaml';
 import { dataPath } from '../data/cases.ts';
 import { fromSystemError, SegfleetError } from '../errors.ts';
-import { type CellPlace, gridParameters, methodOf, paperTables, shortLoss, type TableName } from '../report/paper.ts';
+import { type CellPlace, gridParameters, methodOf, networkTitle, paperTables, shortLoss, type TableName } from '../report/paper.ts';
 import { trainingOf } from '../runRecord.ts';
 import { gridOf, readSpace, type Values } from '../search/space.ts';
 import type { SweepSpec } from '../search/sweepSpec.ts';
 import { type Job, loadJob, readDocument, settleJob } from '../spec.ts';
-import { jobOf } from '../sweep/cells.ts';
+import { describeParameters, jobOf } from '../sweep/cells.ts';
 import { type LoadedSweep, loadSweep } from '../sweep/sweepFile.ts';
 import { reductionOf, refuseUnknownImages, settingsOf, type TierName } from './tiers.ts';
 
@@ -25,6 +25,8 @@ export type ExperimentName = (typeof experimentNames)[number];
 export interface Cell {
   readonly dataset: string;
   readonly method: string;
+  /** That is trained: in a smaller reproduction another than the method's. */
+  readonly network: string;
   readonly places: CellPlace[];
 }
 
@@ -41,6 +43,8 @@ export interface Group {
   readonly sweep: LoadedSweep;
   /** In the order of the sweep's trials. */
   readonly cells: readonly Cell[];
+  /** What each trial sets, in words. */
+  readonly trials: readonly string[];
   /** The resolved training of each cell, by which one that two tables need is known again. */
   readonly trainings: readonly string[];
   readonly runs: number;
@@ -115,12 +119,13 @@ export async function readGroups({ inputs, tier, data, settings, runs, out }: Ce
     const source = data.has(dataset) ? resolve(data.get(dataset)!) : dataPath(dirname(file), spec.data.path);
     return { dataset, table, words, source };
   };
-  const add = (group: Omit<Group, 'askedBy' | 'trainings'>, askedBy: string) => {
+  const add = (group: Omit<Group, 'askedBy' | 'trials' | 'trainings'>, askedBy: string) => {
     const { sweep, runs, cells } = group;
-    const trainings = trialsOf(sweep).map((_, i) => trainingText(sweep, i));
+    const chosen = trialsOf(sweep);
+    const trainings = chosen.map((_, i) => trainingText(sweep, i));
     const there = groups.find(({ name }) => name === group.name);
     if (!there) {
-      groups.push({ ...group, askedBy: [askedBy], trainings });
+      groups.push({ ...group, askedBy: [askedBy], trials: chosen.map(describeParameters), trainings });
       return;
     }
     if (JSON.stringify([there.trainings, there.runs]) !== JSON.stringify([trainings, runs])) {
@@ -148,9 +153,14 @@ export async function readGroups({ inputs, tier, data, settings, runs, out }: Ce
       const spec = { ...loaded.spec, replicates: { ...loaded.spec.replicates, count: runs } };
       const common = { file, dataset, source, runs, paperRuns: count };
       const cellOf = (sweep: LoadedSweep, trial: number, isBaseline: boolean): Cell => {
-        const { loss } = jobOf(sweep, trialsOf(sweep)[trial], trial, 1, { threads: 1 }).job.spec;
+        const { loss, model } = jobOf(sweep, trialsOf(sweep)[trial], trial, 1, { threads: 1 }).job.spec;
         const method = methodAt(file, before.model.name, loss.name);
-        return { dataset, method, places: [{ table, dataset, method, ...(!isBaseline && { parameters: gridParameters(loss) }) }] };
+        return {
+          dataset,
+          method,
+          network: networkTitle(model.name),
+          places: [{ table, dataset, method, ...(!isBaseline && { parameters: gridParameters(loss) }) }],
+        };
       };
       const search = { ...loaded, spec };
       add({ ...common, name: search.name, sweep: search, cells: trialsOf(search).map((_, i) => cellOf(search, i, false)) }, askedBy);
@@ -180,7 +190,7 @@ export async function readGroups({ inputs, tier, data, settings, runs, out }: Ce
           runs,
           paperRuns,
           sweep,
-          cells: [{ dataset, method, places: [{ table, dataset, method }] }],
+          cells: [{ dataset, method, network: networkTitle(sweep.spec.base.spec.model.name), places: [{ table, dataset, method }] }],
         },
         askedBy,
       );

@@ -18,9 +18,11 @@ import {
   type CellPlace,
   dataSetTitles,
   makePaperTables,
+  networkOf,
   type PaperTable,
   renderCsv,
   renderMarkdown,
+  standIn,
   type TableEntry,
 } from '../report/paper.ts';
 import { finishedRuns, type RocFigure, writeLossFigure, writeMeasuredLosses, writeRocFigure } from '../report/paperFigures.ts';
@@ -107,13 +109,13 @@ export async function writeTables(groups: readonly Group[], options: CellOptions
     for (const place of cell.places) {
       const scores: Scores[] = [];
       for (const run of runs) scores.push(await scoresOf(run, place));
-      entries.push({ ...place, scores });
+      entries.push({ ...place, network: cell.network, scores });
     }
   }
   const tables = makePaperTables(entries);
-  const converged = trained.map(({ cell: { dataset, method, places }, runs }): Convergence => {
+  const converged = trained.map(({ cell: { dataset, method, network, places }, runs }): Convergence => {
     const parameters = Object.entries(places[0].parameters ?? {}).map(([name, value]) => `${name} ${value}`);
-    return { dataset, method, parameters: parameters.join(' '), runs: runs.map(run => convergenceOf(run)) };
+    return { dataset, method: standIn(method, network), parameters: parameters.join(' '), runs: runs.map(run => convergenceOf(run)) };
   });
   const convergence = convergenceTable(converged);
   const done = trained.reduce((sum, { runs }) => sum + runs.length, 0);
@@ -154,7 +156,7 @@ export async function writeFigures(groups: readonly Group[], options: CellOption
   for (const [figure, dataset] of Object.entries(rocFigures) as [RocFigure['figure'], string][]) {
     if (!inputs.includes(figure)) continue;
     const asked = trained.filter(({ group, runs }) => group.askedBy.includes(figure) && runs.length > 0);
-    const networks = Map.groupBy(asked, ({ cell }) => cell.method.replace(/ \(.*/, ''));
+    const networks = Map.groupBy(asked, ({ cell }) => networkOf(cell.method));
     for (const [network, arms] of networks) {
       const written = await writeRocFigure(out, {
         ...{ figure, network, subtitle },

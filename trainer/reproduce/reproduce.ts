@@ -62,6 +62,8 @@ export interface GroupEvent {
   readonly number: number;
   readonly of: number;
   readonly folder: string;
+  /** What each of its trials sets, in words. */
+  readonly trials: readonly string[];
 }
 
 export interface ProgressEvent {
@@ -127,9 +129,9 @@ export async function* reproduce(options: ReproduceOptions): AsyncGenerator<Repr
   yield planOf(groups, options);
   await drawImages(groups, options);
   const failures: { name: string; message: string }[] = [];
-  for (const [i, { name, sweep }] of groups.entries()) {
+  for (const [i, { name, sweep, trials }] of groups.entries()) {
     const folder = join(options.out, name);
-    yield { event: 'group', name, number: i + 1, of: groups.length, folder };
+    yield { event: 'group', name, number: i + 1, of: groups.length, folder, trials };
     try {
       for await (const told of runSweep({ sweep, out: folder, signal: options.signal })) {
         yield { event: 'progress', group: name, told };
