@@ -37,8 +37,9 @@ export interface PrepareOptions {
   readonly cores?: number;
 }
 
-/** Of a search that could go on for ever so many are looked at. */
+/** So many trials are looked at before the first starts; of methods that learn from results fewer, as the later ones will be others. */
 const maxLookedAt = 10_000;
+const maxGuessed = 32;
 
 /** @throws usage, and what the data say: notFound, invalidData */
 export async function prepare({ sweep, folder, cores = availableParallelism() }: PrepareOptions): Promise<Prepared> {
@@ -57,7 +58,9 @@ export async function prepare({ sweep, folder, cores = availableParallelism() }:
   const ofEpochs = epochs ?? base.job.job.spec.training.epochs;
   const maxTime = spec.earlyStop?.timeMetric === 'step' ? ofEpochs * first.stepsPerEpoch : ofEpochs;
   const strategy = makeStrategy(spec, { maxTime });
-  const known = strategy([], maxLookedAt).flatMap(decision => (decision.do === 'start' ? [decision.parameters] : []));
+  const known = strategy([], spec.method === 'tpe' ? maxGuessed : maxLookedAt).flatMap(decision =>
+    decision.do === 'start' ? [decision.parameters] : [],
+  );
   if (known.length === 0)
     throw new SegfleetError('usage', `${sweep.file} has no trial: no choice of its parameters is left; give some values`);
   let mostThreads = threads;
@@ -91,7 +94,8 @@ const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].include
 /** Epochs after which a trial ends in any case, where the search says so. */
 function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | undefined {
   const { epochs } = base.job.job.spec.training;
-  if (spec.method === 'hyperband' && spec.hyperband) return spec.hyperband.maxTime;
+  // A longer one is refused by the strategy.
+  if (spec.method === 'hyperband' && spec.hyperband) return Math.min(spec.hyperband.maxTime, epochs);
   const { maxTime, timeMetric } = spec.earlyStop ?? {};
   if (maxTime === undefined) return undefined;
   const wanted = timeMetric === 'step' ? Math.ceil(maxTime / stepsPerEpoch) : maxTime;
