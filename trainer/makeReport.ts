@@ -20,6 +20,7 @@ import { failures } from './report/sections/failures.ts';
 import { grid } from './report/sections/grid.ts';
 import { images } from './report/sections/images.ts';
 import { overlays } from './report/sections/overlays.ts';
+import { paper, readPaperTables } from './report/sections/paper.ts';
 import { records } from './report/sections/records.ts';
 import { results } from './report/sections/results.ts';
 import { roc } from './report/sections/roc.ts';
@@ -76,11 +77,13 @@ export async function makeReport(paths: readonly string[], options: ReportOption
     ];
     shown.push({ id: study.id, title: study.title, sections: sections.filter(section => section !== undefined) });
   }
+  const ofPaper = paper(readPaperTables(paths));
   const report: Report = {
     title: title ?? (paths.length === 1 && sweeps.length === 1 ? sweeps[0].name : titleOf(studies, runs)),
     lead: leadOf(inputs, studies),
     studies: shown,
     general: [
+      ...(ofPaper ? [ofPaper] : []),
       ...sweeps.map(sweep),
       failures(inputs),
       cost(runs),

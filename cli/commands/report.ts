@@ -12,7 +12,12 @@ Runs that were not evaluated yet are evaluated first. The same runs give the sam
     '<%= config.bin %> report runs/my-sweep --out sweep.html --tables tables',
   ];
   static override strict = false;
-  static override args = { runs: Args.string({ required: true, description: 'Run folders, or the folder of a sweep.' }) };
+  static override args = {
+    runs: Args.string({
+      required: true,
+      description: 'Run folders, folders of sweeps, and folders that hold such, as those of `reproduce`.',
+    }),
+  };
   static override flags = {
     out: Flags.string({ default: 'report.html', description: 'The page.' }),
     tables: Flags.string({ helpValue: 'FOLDER', description: 'Also writes each table there as CSV, Markdown and LaTeX.' }),

@@ -87,15 +87,17 @@ export function flattened(value: unknown, path = ''): Map<string, unknown> {
   );
 }
 
-/** Network (where there are several) and loss; where that is not enough, what differs among those of the same name. */
+/** Network (where there are several) and loss; where that is not enough, what differs among those of the same name, as `path=value`. */
 function namesOfArms(jobs: readonly Job[], settings: readonly Map<string, unknown>[], varied: readonly string[]): string[] {
-  const names = jobs.map(({ spec }) => [...(varied.includes('model.name') ? [spec.model.name] : []), describeLoss(spec.loss)].join(', '));
+  const names = jobs.map(({ spec }) => [...(varied.includes('model.name') ? [spec.model.name] : []), describeLoss(spec.loss)].join(' '));
   return names.map((name, i) => {
     const alike = settings.filter((_, k) => names[k] === name);
     const differing = varied.filter(path => new Set(alike.map(other => JSON.stringify(other.get(path)))).size > 1);
     // Another name of an optimiser, say, brings other fields along.
     const told = differing.filter(path => path.endsWith('.name') || !differing.includes(path.replace(/[^.]*$/, 'name')));
-    return [name, ...told.map(path => `${shortName(path)} ${textOf(settings[i].get(path))}`)].join(', ');
+    // What all have needs no telling.
+    const isShared = told.length > 0 && alike.length === names.length;
+    return [...(isShared ? [] : [name]), ...told.map(path => `${shortName(path)}=${textOf(settings[i].get(path))}`)].join(' ');
   });
 }
 

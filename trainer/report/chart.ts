@@ -75,8 +75,8 @@ export function renderChart(chart: Chart): string {
   const longest = Math.max(0, ...series.map(({ name }) => name.length));
   const plot = Plot.plot({
     document: document as unknown as Plot.PlotOptions['document'],
-    width: square ? 480 : 720,
-    height: square ? 480 : 380,
+    width: square ? 520 : 860,
+    height: square ? 520 : 400,
     marginLeft: 68,
     marginRight: legend === 'ends' ? 40 + letterWidth * Math.min(longest, mostLetters) : 20,
     marginTop: title ? 50 : 16,
@@ -110,7 +110,7 @@ export function renderChart(chart: Chart): string {
   return tidied(outerHTML).replace(/^<svg/, () => `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${label}"`);
 }
 
-const mostLetters = 34;
+const mostLetters = 42;
 const shortened = (name: string) => (name.length > mostLetters ? `${name.slice(0, mostLetters - 1)}…` : name);
 
 const styleOf = (style: number, { lines }: ChartTheme) => ({ colour: lines[style % lines.length], dash: dashes[style % dashes.length] });
@@ -119,10 +119,10 @@ const axis = (label: string | null, labelOffset: number) =>
   ({ label, labelAnchor: 'center', labelArrow: 'none', labelOffset, grid: true }) as const;
 
 /** There is no half epoch. */
-function wholeTicks(series: readonly Series[], x: string): { ticks?: number[] } {
+function wholeTicks(series: readonly Series[], x: string): Plot.ScaleOptions {
   if (x !== 'epoch') return {};
   const last = Math.max(1, ...series.flatMap(({ points }) => points.map(([at]) => at)));
-  return last > 10 ? {} : { ticks: Array.from({ length: last }, (_, i) => i + 1) };
+  return last > 10 ? {} : { ticks: Array.from({ length: last }, (_, i) => i + 1), tickFormat: String };
 }
 
 interface Drawn extends Series {

@@ -1,6 +1,7 @@
 /**
  * What a report is of: run folders, and the run folders of sweeps.
  */
+import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SegfleetError } from '../errors.ts';
 import type { PartOfRun } from '../evaluateRun.ts';
@@ -24,8 +25,9 @@ export interface Inputs {
   readonly sweeps: readonly SweepRecord[];
 }
 
-/** @throws usage where one is named twice, notFound where one is neither a run nor a sweep */
-export async function readInputs(paths: readonly string[], which: PartOfRun): Promise<Inputs> {
+/** @throws usage where one is named twice, notFound where one is neither a run nor a sweep and has none in it */
+export async function readInputs(given: readonly string[], which: PartOfRun): Promise<Inputs> {
+  const paths = given.flatMap(path => foldersIn(path, deepest) ?? [path]);
   const sweeps = paths.map(path => new SweepFolder(path)).filter(({ isSweep }) => isSweep);
   const records = sweeps.map(sweep => sweep.readRecord());
   const ofSweeps = records.flatMap((record, i) =>
@@ -47,6 +49,19 @@ export async function readInputs(paths: readonly string[], which: PartOfRun): Pr
     else missing.push({ name: names[i], status: run.state, why: run.error?.message ?? 'it has not begun' });
   }
   return { runs, missing, unfinished, sweeps: records };
+}
+
+/** Folders in a folder that are looked into: a reproduction has runs in the second. */
+const deepest = 3;
+
+/** The folder itself where it is a run or a sweep, or else all that are in it; undefined where there are none. */
+function foldersIn(path: string, depth: number): string[] | undefined {
+  if (new RunFolder(path).isRun || new SweepFolder(path).isSweep) return [path];
+  if (depth === 0 || !existsSync(path)) return undefined;
+  const inside = readdirSync(path, { withFileTypes: true }).filter(entry => entry.isDirectory());
+  const found = inside.map(({ name }) => join(path, name)).sort();
+  const folders = found.flatMap(folder => foldersIn(folder, depth - 1) ?? []);
+  return folders.length > 0 ? folders : undefined;
 }
 
 const folderOf = (sweep: string, { folder, reusedFrom }: TrialRunRecord): string => {

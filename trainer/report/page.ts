@@ -143,6 +143,7 @@ function cellOf(cell: Cell, kind: string, isHead: boolean, shade?: string): Html
     kind,
     cell.shown.length <= longestLine ? 'line' : undefined,
     cell.isBest ? 'best' : undefined,
+    cell.bar === undefined ? undefined : 'bar',
     isHead ? undefined : shade,
   ]
     .filter(Boolean)
@@ -151,7 +152,8 @@ function cellOf(cell: Cell, kind: string, isHead: boolean, shade?: string): Html
   if (isHead) return html`<th scope="row" class="${classes}">${text}</th>`;
   // What is sorted by, where it is not what is shown.
   const value = typeof cell.value === 'number' && /[a-z,]/i.test(cell.shown) ? html` data-value="${cell.value}"` : undefined;
-  return html`<td class="${classes}"${value}>${text}</td>`;
+  const bar = cell.bar === undefined ? undefined : html` style="--share:${(100 * cell.bar).toFixed(1)}%"`;
+  return html`<td class="${classes}"${value}${bar}>${text}</td>`;
 }
 
 /** Even steps from the worst value to the best. */

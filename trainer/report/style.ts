@@ -54,7 +54,7 @@ html{scroll-padding-top:1rem;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif}
 .skip{position:absolute;left:-9999px}
 .skip:focus{left:1rem;top:1rem;background:var(--surface);padding:.5rem 1rem;z-index:1}
-header,main,footer{max-width:68rem;margin:0 auto;padding:0 1.5rem}
+header,main,footer{max-width:74rem;margin:0 auto;padding:0 1.5rem}
 header{padding-top:2.5rem}
 footer{padding-top:3rem;padding-bottom:3rem;color:var(--muted);font-size:.87rem}
 .top{display:flex;gap:1rem;align-items:flex-start;justify-content:space-between}
@@ -80,8 +80,8 @@ figure.block{margin-left:0;margin-right:0}
 .take{font-size:.82rem;margin:0;display:flex;gap:.75rem}
 .scroll{position:relative;overflow-x:auto;width:fit-content;max-width:100%;background:var(--surface);border-top:1.5px solid var(--ink);border-bottom:1.5px solid var(--ink)}
 .scroll.tall{max-height:34rem;overflow-y:auto}
-table{border-collapse:collapse;min-width:20rem;font-variant-numeric:tabular-nums;font-size:.9rem;line-height:1.4}
-th,td{padding:.42rem .8rem;text-align:left;font-weight:400;vertical-align:baseline}
+table{border-collapse:collapse;min-width:20rem;font-variant-numeric:tabular-nums;font-size:.88rem;line-height:1.4}
+th,td{padding:.42rem .7rem;text-align:left;font-weight:400;vertical-align:baseline}
 .number,.mean{text-align:right}
 tbody .number,tbody .mean,.line{white-space:nowrap}
 thead th{font-weight:600;font-size:.84rem;vertical-align:bottom;border-bottom:1px solid var(--ink);background:var(--surface)}
@@ -90,11 +90,13 @@ tbody tr+tr>*{border-top:1px solid var(--rule)}
 tbody tr:hover>*{background:var(--hover)}
 tbody .text:not(.line){overflow-wrap:anywhere;min-width:14rem}
 td.best{font-weight:700}
+td.bar{min-width:9rem;background:linear-gradient(to right,var(--shade-2) var(--share),transparent 0) no-repeat 0 60%/100% 70%}
 thead button{background:none;border:0;padding:0;margin:0;font-weight:600;text-align:inherit;cursor:pointer}
 thead button:hover{text-decoration:underline}
 [aria-sort=ascending] button::after{content:" ▲"}
 [aria-sort=descending] button::after{content:" ▼"}
-.heat td{text-align:center;border:2px solid var(--surface);min-width:7rem}
+.heat td,.heat thead th+th{text-align:center}
+.heat td{border:2px solid var(--surface);min-width:7rem}
 ${light.shades.map((_, i) => `.heat td.shade-${i}{background:var(--shade-${i});color:var(--on-shade-${i})}`).join('\n')}
 .heat td.best{outline:2px solid var(--ink);outline-offset:-3px}
 .chart svg{display:block;max-width:100%;height:auto;background:var(--surface)}

@@ -11,6 +11,8 @@ export interface Cell {
   readonly spread?: { readonly deviation: number | null; readonly n: number };
   /** The best of its column. */
   readonly isBest?: boolean;
+  /** From 0 to 1: drawn as a bar behind the number. */
+  readonly bar?: number;
 }
 
 export interface Column {
@@ -32,6 +34,13 @@ export const textCell = (value: string): Cell => ({ shown: value, value });
 /** Without a value, a dash. */
 export const numberCell = (value: number | undefined, digits: number): Cell =>
   value === undefined || !Number.isFinite(value) ? { shown: '–', value: null } : { shown: fixed(value, digits), value };
+
+/** In percent, with a bar. @param share from 0 to 1 */
+export const shareCell = (share: number): Cell => ({
+  shown: `${(100 * share).toFixed(0)} %`,
+  value: share,
+  bar: Math.min(Math.max(share, 0), 1),
+});
 
 /** With a true minus, as tables are set. */
 export const fixed = (value: number, digits: number): string => value.toFixed(digits).replace('-', '−');
@@ -62,18 +71,21 @@ export function meanCell(values: readonly (number | undefined)[], digits: number
   return { shown, value: mean, spread: { deviation: deviation ?? null, n } };
 }
 
-/** Marks the best of each column that has a better side, where there is more than one row. */
-export function withBest(table: Table, better: readonly ('higher' | 'lower' | undefined)[]): Table {
-  if (table.rows.length < 2) return table;
-  const best = table.columns.map((_, c) => {
-    const values = table.rows.map(row => row[c].value).filter(value => typeof value === 'number');
-    if (!better[c] || values.length < 2) return undefined;
-    return better[c] === 'higher' ? Math.max(...values) : Math.min(...values);
+/**
+ * Marks the best of each column that has a better side, where there are others; or the best of all these columns.
+ *
+ * @param among the cells that are held against each other
+ */
+export function withBest(table: Table, better: readonly ('higher' | 'lower' | undefined)[], among: 'column' | 'table' = 'column'): Table {
+  const valuesOf = (c: number) => table.rows.map(row => row[c].value).filter(value => typeof value === 'number');
+  const best = better.map((side, c) => {
+    if (!side) return undefined;
+    const values = among === 'column' ? valuesOf(c) : better.flatMap((other, k) => (other ? valuesOf(k) : []));
+    if (values.every(value => value === values[0])) return undefined;
+    return side === 'higher' ? Math.max(...values) : Math.min(...values);
   });
-  return {
-    ...table,
-    rows: table.rows.map(row => row.map((cell, c) => (best[c] !== undefined && cell.value === best[c] ? { ...cell, isBest: true } : cell))),
-  };
+  const marked = (cell: Cell, c: number) => (best[c] !== undefined && cell.value === best[c] ? { ...cell, isBest: true } : cell);
+  return { ...table, rows: table.rows.map(row => row.map(marked)) };
 }
 
 /** With all digits; a mean is followed by its standard deviation and number. Cells that a spreadsheet would take for formulas are quoted. */

@@ -7,7 +7,7 @@ import type { Arm, Study } from '../arms.ts';
 import { html } from '../html.ts';
 import { allPairs, comparePairs, comparisonMethod, level, type Pair, type PairComparison, type Scored, smallestPValue } from '../pairs.ts';
 import { listed, type Part, plural, type Section } from '../section.ts';
-import { fixed, numberCell, type Table, textCell } from '../table.ts';
+import { fixed, numberCell, shareCell, type Table, textCell } from '../table.ts';
 import { headOf } from './results.ts';
 
 /** With more arms than this each is only held against the one with the highest mean. */
@@ -161,9 +161,9 @@ function rankTable(study: string, metric: MetricKey, scored: readonly Scored[], 
     title: `How stable the order is: ${headOf(metric)}`,
     columns: [
       { title: 'Loss', kind: 'text' },
-      { title: 'First in, %', kind: 'number' },
+      { title: 'First', kind: 'number' },
       { title: 'Mean rank', kind: 'number' },
     ],
-    rows: scored.map(({ name }, i) => [textCell(name), numberCell(100 * ranks[i].first, 0), numberCell(ranks[i].mean, 2)]),
+    rows: scored.map(({ name }, i) => [textCell(name), shareCell(ranks[i].first), numberCell(ranks[i].mean, 2)]),
   };
 }

@@ -34,7 +34,7 @@ export function convergence(study: Study, delta: number): Section {
         y: 'Jaccard',
         curves: ({ runs }) => runs.map(jaccards),
         isThere: (value, values) => value >= Math.max(...values) - delta,
-        note: `${range} Diamond: first epoch at which the mean is within ${delta} of its best.${note}`,
+        note: `${range} Diamond: first epoch at which the line is within ${delta} of its best.${note}`,
       }),
       chartOf(study, drawn, {
         id: 'normalised-loss',
@@ -43,7 +43,7 @@ export function convergence(study: Study, delta: number): Section {
         curves: ({ runs }) => runs.map(run => normalisedLoss(losses(run))).filter(curve => curve !== undefined),
         isThere: value => value <= delta,
         yDomain: [0, 1.05],
-        note: `Each run's own loss, 1 after the first epoch and 0 at its lowest: values of different losses are not comparable otherwise. Diamond: first epoch at which the mean is at most ${delta}. What is above 1.05 is cut off.`,
+        note: `Each run's own loss, 1 after the first epoch and 0 at its lowest: values of different losses are not comparable otherwise. Diamond: first epoch at which the line is at most ${delta}. What is above 1.05 is cut off.`,
       }),
       { kind: 'table', table: speedTable(study), note: speedNote },
     ],

@@ -4,7 +4,7 @@
  */
 import { type Arm, type Study, shortName, textOf } from '../arms.ts';
 import type { Part, Section } from '../section.ts';
-import { meanCell, type Table, textCell } from '../table.ts';
+import { meanCell, type Table, textCell, withBest } from '../table.ts';
 
 /** With more values than this a table says nothing. */
 const mostValues = 12;
@@ -26,7 +26,7 @@ export function grid(study: Study, wished?: GridAxes): Section | undefined {
       kind: 'heat',
       table,
       better: 'higher',
-      note: `Jaccard, pooled: mean ± standard deviation over the runs in a cell.${over} The best cell of many is the best partly by chance.`,
+      note: `Jaccard, pooled: mean over the runs in a cell, ± standard deviation where there are several; shades from the lowest to the highest.${over} The best cell of many is the best partly by chance.`,
     };
   });
   return { id: `${study.id}-grid`, title: 'Parameters against each other', parts };
@@ -68,7 +68,7 @@ function gridTable({ id, arms }: Study, { rows, cols }: GridAxes): Table {
     arms
       .filter(({ settings }) => settings.get(rows) === row && settings.get(cols) === col)
       .flatMap(({ runs }) => runs.map(({ scored }) => scored.evaluation.scores.pooled.jaccard));
-  return {
+  const table: Table = {
     id: `${id}-grid-${shortName(rows)}-${shortName(cols)}`.replace(/[^\w-]/g, '-'),
     title: `Jaccard by ${shortName(rows)} and ${shortName(cols)}`,
     columns: [
@@ -77,4 +77,5 @@ function gridTable({ id, arms }: Study, { rows, cols }: GridAxes): Table {
     ],
     rows: rowValues.map(row => [textCell(textOf(row)), ...colValues.map(col => meanCell(inCell(row, col), 3))]),
   };
+  return withBest(table, [undefined, ...colValues.map(() => 'higher' as const)], 'table');
 }

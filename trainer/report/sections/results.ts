@@ -99,5 +99,16 @@ function inWords({ arms, varied }: Study): string {
       : '';
   const others = [...new Set(varied.filter(path => !/^(loss|model)\./.test(path)).map(path => path.split('.').slice(0, 2).join('.')))];
   const unequal = others.length > 0 ? ` The arms differ not only in loss and network but in ${listed(others)} too (see Run records).` : '';
-  return `${many} ${lead} ${spread}${unequal}${chosen}`;
+  const [same] = sameWeights(arms);
+  if (same?.length === arms.length)
+    return `${many} All arms ended in the very same weights: what they differ in never came to bear. ${spread}${chosen}`;
+  const equal = same ? ` ${listed(same)} ended in the very same weights: what they differ in never came to bear.` : '';
+  return `${many} ${lead}${equal} ${spread}${unequal}${chosen}`;
+}
+
+/** Groups of arms that are one and the same training, as ALL and the loss that it wraps are above gamma; the largest first. */
+function sameWeights(arms: Study['arms']): string[][] {
+  const key = ({ runs }: Study['arms'][number]) => runs.map(({ record }) => `${record.job.spec.seed} ${record.weights?.digest}`).join();
+  const groups = [...Map.groupBy(arms, key).values()].filter(({ length }) => length > 1);
+  return groups.map(group => group.map(({ name }) => name)).sort((a, b) => b.length - a.length);
 }

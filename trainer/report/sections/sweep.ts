@@ -1,11 +1,13 @@
 /**
  * What a sweep tried: every trial with its parameters and what came of it.
  */
+import { importance } from '../../search/importance.ts';
+import type { Trial } from '../../search/strategy.ts';
 import type { SweepRecord } from '../../sweep/sweepFolder.ts';
 import { shortName, textOf } from '../arms.ts';
 import { html } from '../html.ts';
-import { plural, type Section } from '../section.ts';
-import { type Cell, fixed, numberCell, type Table, textCell } from '../table.ts';
+import { type Part, plural, type Section } from '../section.ts';
+import { type Cell, fixed, numberCell, shareCell, type Table, textCell } from '../table.ts';
 
 export function sweep(record: SweepRecord, index: number): Section {
   const { name, spec, trials, counts, status, reason } = record;
@@ -27,6 +29,7 @@ export function sweep(record: SweepRecord, index: number): Section {
     parts: [
       { kind: 'text', text: html`<p>${sentence.filter(Boolean).join(' ')}</p>` },
       { kind: 'table', table: trialTable(record, index), isFolded: trials.length > 50 },
+      ...importanceParts(record, index),
     ],
   };
 }
@@ -68,6 +71,42 @@ function trialTable({ name, trials, best, spec }: SweepRecord, index: number): T
       textCell(trial.state),
     ]),
   };
+}
+
+function importanceParts({ name, spec, trials }: SweepRecord, index: number): Part[] {
+  const sign = spec.objective.goal === 'maximize' ? 1 : -1;
+  const history = trials.map(({ number, parameters, state, value, runs }): Trial => {
+    const time = Math.max(0, ...runs.map(({ epochs }) => epochs));
+    return { number, parameters, state, reports: typeof value === 'number' ? [{ time, value: sign * value }] : [] };
+  });
+  const parameters = Object.assign({}, spec.parameters, ...(spec.stages ?? []).map(stage => stage.parameters));
+  const found = importance(history, parameters);
+  if (!found)
+    return [
+      {
+        kind: 'text',
+        text: html`<p>How much each parameter matters cannot be told from these trials: too few came to their end, or nothing varies.</p>`,
+      },
+    ];
+  const rows = [
+    ...found.parameters.map(({ name, share }) => ({ names: shortName(name), share })),
+    ...found.pairs.map(({ names, share }) => ({ names: `${names.map(shortName).join(' and ')} together`, share })),
+  ];
+  const how =
+    found.method === 'exact'
+      ? 'Exact, as the trials are a whole grid.'
+      : `Estimated by a random forest, which explains ${(100 * Math.max(0, found.explained)).toFixed(0)} % of the variance of trials that it has not seen${found.explained < 0.5 ? ': too little to rely on' : ''}.`;
+  const table: Table = {
+    id: `sweep-${index + 1}-importance`,
+    title: `How much each parameter of ${name} matters`,
+    columns: [
+      { title: 'Parameter', kind: 'text' },
+      { title: 'Share of variance', kind: 'number' },
+    ],
+    rows: rows.map(({ names, share }) => [textCell(names), shareCell(share)]),
+  };
+  const note = `Share of the variance of ${spec.objective.metric} over ${plural(found.numTrials, 'trial')} that a parameter brings about by itself, and pairs beyond what their two do (functional analysis of variance, Hutter et al. 2014). ${how} Differences between seeds are in it: with few runs a trial, small shares are noise.`;
+  return [{ kind: 'table', table, note }];
 }
 
 const isNumber = (value: unknown): boolean => value === undefined || typeof value === 'number';
