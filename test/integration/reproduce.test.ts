@@ -173,4 +173,11 @@ test('a sweep becomes a grid with its baseline, figures their curves with certif
     ['2', '1', '0.1'],
     ['2', '1', ''],
   ]);
+  // What lies there of another size is never told as this one, also where this one cannot be done.
+  const other = await segfleet([
+    ...['reproduce', at('sweep2.yaml'), '--tier', 'smoke', '--data', `isic2018=${at('data')}`, '--out', out()],
+    ...[...tiny, '--set', 'training.batch=100'],
+  ]);
+  expect(other.code).toBe(9);
+  expect(rowsOf('figures').map(({ value, runs }) => value + runs)).toEqual(['', '', '', '']);
 });

@@ -11,6 +11,7 @@ import type { LossSpec } from '../losses/catalogue.ts';
 import type { Auc } from '../metrics/roc.ts';
 import { readRun } from '../openRun.ts';
 import type { RunRecord } from '../runRecord.ts';
+import { inputSizeOf } from '../spec.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import { describeParameters } from '../sweep/cells.ts';
@@ -82,15 +83,18 @@ function diceLossOf(loss: LossSpec): ((value: number) => number) | undefined {
 
 const numBins = 50;
 
-/** Where on Figure 1 the steps of real trainings were. @returns the files written; none where no run tells it */
-export async function writeMeasuredLosses(folder: string, runs: readonly NamedRun[], subtitle: string): Promise<string[]> {
+/** Where on Figure 1 the steps of real trainings were, of which size is in their names. @returns the files written; none where no run tells it */
+export async function writeMeasuredLosses(folder: string, runs: readonly NamedRun[]): Promise<string[]> {
   const counts = new Map<string, number[]>();
   for (const { name, folder: path } of runs) {
     const runFolder = new RunFolder(path);
-    const toDice = diceLossOf(runFolder.readRecord<RunRecord>().job.spec.loss);
+    const { spec } = runFolder.readRecord<RunRecord>().job;
+    const toDice = diceLossOf(spec.loss);
     if (!toDice) continue;
-    const bins = counts.get(name) ?? new Array<number>(numBins).fill(0);
-    counts.set(name, bins);
+    const { height, width } = inputSizeOf(spec.data);
+    const title = `${name}, ${height}x${width}, ${spec.training.epochs} epochs`;
+    const bins = counts.get(title) ?? new Array<number>(numBins).fill(0);
+    counts.set(title, bins);
     for (const event of readEvents(runFolder.events)) {
       // The smoothing keeps it below 1.
       if (event.event === 'step') bins[Math.min(numBins - 1, Math.max(0, Math.floor(toDice(event.loss) * numBins)))]++;
@@ -103,7 +107,7 @@ export async function writeMeasuredLosses(folder: string, runs: readonly NamedRu
   await writeAtomically(
     files[0],
     renderChart({
-      title: `Dice loss of the steps of training (${subtitle})`,
+      title: 'Dice loss of the steps of training',
       x: 'Dice loss',
       y: 'share of the steps',
       series: arms.map(({ name, bins, total }) => ({

@@ -2,6 +2,7 @@
  * From job files and sweep files to the cells of the paper's tables: what is trained, how often, and where in which table it belongs. All of it is run
  * as sweeps side by side, so that what one has done the next takes over.
  */
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +15,8 @@ import { gridOf, readSpace, type Values } from '../search/space.ts';
 import type { SweepSpec } from '../search/sweepSpec.ts';
 import { type Job, loadJob, readDocument, settleJob } from '../spec.ts';
 import { describeParameters, jobOf } from '../sweep/cells.ts';
-import { type LoadedSweep, loadSweep } from '../sweep/sweepFile.ts';
+import { type LoadedSweep, loadSweep, specFrom } from '../sweep/sweepFile.ts';
+import { SweepFolder, type SweepRecord } from '../sweep/sweepFolder.ts';
 import { reductionOf, refuseUnknownImages, settingsOf, type TierName } from './tiers.ts';
 
 /** What can be asked for by name. */
@@ -200,6 +202,15 @@ export async function readGroups({ inputs, tier, data, settings, runs, out }: Ce
   const selectors = chosen.flatMap(({ selector }) => selector ?? []);
   refuseUnknown(selectors, known, word => `--set ${word}:...: no job has that data set, network or loss`);
   return groups;
+}
+
+/** Of the sweep of a group, where what lies in its folder is this one, and not one that had other settings or another size. */
+export function recordOf({ name, sweep }: Group, out: string): SweepRecord | undefined {
+  const folder = new SweepFolder(join(out, name));
+  if (!existsSync(folder.record)) return undefined;
+  const record = folder.readRecord();
+  const identity = ({ parameters, base }: SweepSpec) => JSON.stringify([parameters, trainingOf(base), base.spec.data.path]);
+  return identity(record.spec) === identity(specFrom(sweep, folder.path)) ? record : undefined;
 }
 
 /** What a file says that it is. */

@@ -1,7 +1,6 @@
 /**
  * What a reproduction leaves for people: the tables, how the losses converged, and the figures. Everything says of which size it is.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scores } from '../evaluate.ts';
 import { evaluationOf } from '../evaluateRun.ts';
@@ -29,8 +28,7 @@ import { finishedRuns, type RocFigure, writeLossFigure, writeMeasuredLosses, wri
 import type { RunRecord } from '../runRecord.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
-import { SweepFolder } from '../sweep/sweepFolder.ts';
-import type { Cell, CellOptions, Group } from './cells.ts';
+import { type Cell, type CellOptions, type Group, recordOf } from './cells.ts';
 import { changesOf, reductionOf, reductions, type TierName } from './tiers.ts';
 
 export interface TablesEvent {
@@ -83,12 +81,11 @@ interface Trained {
 /** What there is so far, by the records of the sweeps. */
 function trainedOf(groups: readonly Group[], out: string): Trained[] {
   return groups.flatMap(group => {
-    const folder = new SweepFolder(join(out, group.name));
-    const trials = existsSync(folder.record) ? folder.readRecord().trials : [];
+    const trials = recordOf(group, out)?.trials ?? [];
     return group.cells.map((cell, i) => ({
       group,
       cell,
-      runs: (trials[i]?.runs ?? []).filter(({ state }) => state === 'succeeded').map(run => join(folder.path, run.folder)),
+      runs: (trials[i]?.runs ?? []).filter(({ state }) => state === 'succeeded').map(run => join(out, group.name, run.folder)),
     }));
   });
 }
@@ -150,7 +147,7 @@ export async function writeFigures(groups: readonly Group[], options: CellOption
   const files: string[] = [];
   const roc: RocFigure[] = [];
   if (inputs.includes('fig1')) {
-    files.push(...(await writeLossFigure(out)), ...(await writeMeasuredLosses(out, finishedRuns(out), subtitle)));
+    files.push(...(await writeLossFigure(out)), ...(await writeMeasuredLosses(out, finishedRuns(out))));
   }
   const trained = trainedOf(groups, out);
   for (const [figure, dataset] of Object.entries(rocFigures) as [RocFigure['figure'], string][]) {

@@ -3,14 +3,10 @@
  * run as sweeps in folders side by side: what is done is not done again, whichever table asked for it, and after a kill at any moment it goes on. What
  * fails is told at the end, and the others go on.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SegfleetError } from '../errors.ts';
-import { trainingOf } from '../runRecord.ts';
-import type { SweepSpec } from '../search/sweepSpec.ts';
 import { runSweep, type SweepEvent } from '../sweep/driver.ts';
-import { SweepFolder } from '../sweep/sweepFolder.ts';
-import { type Cell, type CellOptions, type Group, readGroups, subsetFile } from './cells.ts';
+import { type Cell, type CellOptions, type Group, readGroups, recordOf, subsetFile } from './cells.ts';
 import { describe, type FiguresEvent, type TablesEvent, writeFigures, writeTables } from './outputs.ts';
 import { writeSubset } from './subset.ts';
 import { reductionOf, type TierName } from './tiers.ts';
@@ -113,15 +109,10 @@ function planOf(groups: readonly Group[], options: ReproduceOptions): Plan {
 const trainingsOf = ({ trainings, runs }: Group): string[] =>
   trainings.flatMap(training => Array.from({ length: runs }, (_, run) => `${training} ${run}`));
 
-/** Trainings of this sweep that came to their end, where what lies in its folder is this sweep. */
-function doneOf({ name, sweep, runs }: Group, out: string): number {
-  const folder = new SweepFolder(join(out, name));
-  if (!existsSync(folder.record)) return 0;
-  const { spec, trials } = folder.readRecord();
-  const identity = ({ parameters, base }: SweepSpec) => JSON.stringify([parameters, trainingOf({ spec: base.spec })]);
-  if (identity(spec) !== identity(sweep.spec)) return 0;
-  return trials.flatMap(trial => trial.runs).filter(({ state, replicate }) => state === 'succeeded' && replicate <= runs).length;
-}
+const doneOf = (group: Group, out: string): number =>
+  (recordOf(group, out)?.trials ?? [])
+    .flatMap(({ runs }) => runs)
+    .filter(({ state, replicate }) => state === 'succeeded' && replicate <= group.runs).length;
 
 /** @throws partial, after the tables, where a training failed; interrupted, preempted or resources at once */
 export async function* reproduce(options: ReproduceOptions): AsyncGenerator<ReproduceEvent, void> {

@@ -39,7 +39,12 @@ describe('Figure 1', () => {
       const records = runs.map((losses, i) => {
         const path = join(out, sweep, 'trials', `0000-r${i + 1}`);
         mkdirSync(path, { recursive: true });
-        writeFileSync(join(path, 'run.json'), JSON.stringify({ job: { spec: { loss: lossSchema.parse(loss) } } }));
+        writeFileSync(
+          join(path, 'run.json'),
+          JSON.stringify({
+            job: { spec: { loss: lossSchema.parse(loss), data: { size: { height: 48, width: 64 } }, training: { epochs: 30 } } },
+          }),
+        );
         writeFileSync(join(path, 'metrics.ndjson'), losses.map(value => `${JSON.stringify({ event: 'step', loss: value })}\n`).join(''));
         return { folder: join('trials', `0000-r${i + 1}`), state };
       });
@@ -56,14 +61,14 @@ describe('Figure 1', () => {
     write('per-image', { ...wrapped, pool: 'image' }, [[1]]);
     write('unfinished', { name: 'dice' }, [[0.5]], 'running');
     expect(finishedRuns(out).map(({ name }) => name)).toEqual(['all', 'all', 'dice', 'other-omega', 'per-image']);
-    const [svg, csv] = await writeMeasuredLosses(out, finishedRuns(out), 'tier smoke');
+    const [svg, csv] = await writeMeasuredLosses(out, finishedRuns(out));
     const filled = read(csv).filter(({ steps }) => steps !== '0');
     expect(filled.map(({ job, from, steps, share }) => [job, from, steps, share])).toEqual([
-      ['all', '0.08', '1', '0.25'],
-      ['all', '0.54', '3', '0.75'],
-      ['dice', '0.3', '1', '1'],
+      ['all, 48x64, 30 epochs', '0.08', '1', '0.25'],
+      ['all, 48x64, 30 epochs', '0.54', '3', '0.75'],
+      ['dice, 48x64, 30 epochs', '0.3', '1', '1'],
     ]);
-    expect(readFileSync(svg, 'utf8')).toContain('tier smoke');
-    expect(await writeMeasuredLosses(join(folder, 'none'), [], 'tier smoke')).toEqual([]);
+    expect(readFileSync(svg, 'utf8')).toContain('dice, 48x64, 30 epochs');
+    expect(await writeMeasuredLosses(join(folder, 'none'), [])).toEqual([]);
   });
 });
