@@ -55,7 +55,7 @@ export function sweepLines(event: SweepEvent, titles: Map<number, string>): stri
       const title = runTitle(event);
       switch (event.status) {
         case 'begins':
-          return [`${title} begins: ${titles.get(event.trial) ?? ''}`.trimEnd()];
+          return [titles.has(event.trial) ? `${title} begins: ${titles.get(event.trial)}` : `${title} goes on`];
         case 'reused':
           return [`${title} is there already: ${event.from}`];
         case 'failed':

@@ -465,9 +465,10 @@ class Driver {
     if (this.#underWay.size > 0) return false;
     if (this.#isNew) return false;
     const waits = this.#state.trials.some(({ runs, stopped }) => stopped === undefined && runs.some(({ state }) => state === 'waiting'));
-    if (waits || this.#isToPause()) return false;
-    if (this.#state.finished === undefined) throw new Error('the search chooses nothing, and nothing runs that it could wait for');
-    return true;
+    if (waits) return false;
+    if (this.#state.finished !== undefined) return true;
+    if (this.#isToPause()) return false;
+    throw new Error('the search chooses nothing, and nothing runs that it could wait for');
   }
 
   /** Those that lie before what every trial that may still be compared has come to. A trial that has ended keeps its last. */

@@ -7,9 +7,9 @@ import { SegfleetError } from '../errors.ts';
 import { makeStrategy } from '../search/strategies.ts';
 import type { Strategy } from '../search/strategy.ts';
 import type { Job } from '../spec.ts';
-import { describeParameters, type Frame, jobOf, type Parameters } from './cells.ts';
-import { readJournal, type Told } from './journal.ts';
-import { DataSets } from './keys.ts';
+import { type Frame, jobOf, type Parameters } from './cells.ts';
+import { readJournal } from './journal.ts';
+import { canonical, DataSets } from './keys.ts';
 import { Objective } from './objective.ts';
 import { type LoadedSweep, specFrom } from './sweepFile.ts';
 import type { SweepFolder } from './sweepFolder.ts';
@@ -72,21 +72,15 @@ export async function prepare({ sweep, folder, cores = availableParallelism() }:
   return { sweep, frame, chosenBy, cores, parallel, objective, data, stepsPerEpoch: first.stepsPerEpoch, strategy, known };
 }
 
-/** The first event of its journal, where the sweep is what it was then. */
-export const beginningOf = (told: readonly Told[], chosenBy: string) => {
-  const [first] = told;
-  return first?.event === 'sweep' && first.chosenBy === chosenBy ? first : undefined;
-};
-
 /** What decides which trials there are and what they are; what may change while a sweep is under way does not. */
-function identityOf(sweep: LoadedSweep): string {
+export function identityOf(sweep: LoadedSweep): string {
   const { limits, suspend: _, table: __, baseline: ___, base, objective, ...choice } = specFrom(sweep, '/');
   const { metric, goal } = objective;
   const { maxTrials } = limits;
   // Where checkpoints and data lie is the user's business; that data are the same is told from their digest.
   const { checkpoint: ____, data, ...job } = base.spec;
   const training = { ...job, data: { ...data, path: '' } };
-  return hash('sha256', JSON.stringify([choice, metric, goal, isEndless(choice.method) ? undefined : maxTrials, training]));
+  return hash('sha256', canonical([choice, metric, goal, isEndless(choice.method) ? undefined : maxTrials, training]));
 }
 
 const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].includes(method);
@@ -121,5 +115,3 @@ function* checked(sweep: LoadedSweep, known: readonly Parameters[], frame: Frame
     for (const end of [min, max]) if (end !== undefined) yield jobOf(sweep, { ...example, [path]: end }, 0, 1, frame).job;
   }
 }
-
-export const trialTitle = (number: number, parameters: Parameters): string => `trial ${number} (${describeParameters(parameters)})`;
