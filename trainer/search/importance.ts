@@ -26,7 +26,7 @@ export interface Importance {
 }
 
 const fewestForForest = 10;
-const numTrees = 64;
+const numTrees = 32;
 const smallestLeaf = 2;
 const mostLevels = 16;
 const mostPaired = 8;
@@ -149,6 +149,7 @@ class Variance {
   /** The share of the levels of each axis that a box holds. */
   readonly #shares: readonly Float64Array[];
   readonly #mean: number;
+  readonly #marginals = new Map<number, Float64Array>();
 
   constructor(axes: readonly Axis[], boxes: readonly Box[]) {
     this.#axes = axes;
@@ -161,17 +162,22 @@ class Variance {
 
   /** The mean at each level, over all the other axes. */
   #marginal(axis: number): Float64Array {
+    const known = this.#marginals.get(axis);
+    if (known) return known;
     const means = new Float64Array(this.#axes[axis].numLevels);
     for (const [i, { masks, value }] of this.#boxes.entries()) {
-      const weight = this.#weightWithout(i, axis, axis);
-      for (let level = 0; level < means.length; level++) if (masks[axis][level]) means[level] += value * weight;
+      const weight = value * this.#weightWithout(i, axis, axis);
+      const mask = masks[axis];
+      for (let level = 0; level < means.length; level++) means[level] += mask[level] * weight;
     }
+    this.#marginals.set(axis, means);
     return means;
   }
 
   #weightWithout(box: number, a: number, b: number): number {
+    const shares = this.#shares[box];
     let weight = 1;
-    for (const [axis, share] of this.#shares[box].entries()) if (axis !== a && axis !== b) weight *= share;
+    for (let axis = 0; axis < shares.length; axis++) if (axis !== a && axis !== b) weight *= shares[axis];
     return weight;
   }
 

@@ -117,22 +117,27 @@ const belowOne = 1 - 2 ** -32;
  * and no narrower than 1 / min(100, bumps + 1), as in hyperopt and Optuna.
  */
 function numbers(places: readonly (number | undefined)[]): Axis {
-  const inOrder = places.flatMap((place, bump) => (place === undefined ? [] : [{ place, bump }])).sort((a, b) => a.place - b.place);
   const length = places.length + 1;
   const narrowest = 1 / Math.min(100, length + 1);
-  const centers = new Float64Array(length);
+  const centers = Float64Array.from([...places, undefined], place => place ?? Number.NaN);
+  const inOrder = Int32Array.from(centers.keys())
+    .filter(bump => !Number.isNaN(centers[bump]))
+    .sort((a, b) => centers[a] - centers[b] || a - b);
   // 1 / width. Where a trial says nothing, and for the prior, the width is endless: even.
   const slopes = new Float64Array(length);
   const logHeights = new Float64Array(length);
-  for (const [i, { place, bump }] of inOrder.entries()) {
-    const before = inOrder[i - 1]?.place ?? (inOrder.length === 1 ? 0 : place);
-    const after = inOrder[i + 1]?.place ?? (inOrder.length === 1 ? 1 : place);
+  const isAlone = inOrder.length === 1;
+  for (let i = 0; i < inOrder.length; i++) {
+    const bump = inOrder[i];
+    const place = centers[bump];
+    const before = i > 0 ? centers[inOrder[i - 1]] : isAlone ? 0 : place;
+    const after = i < inOrder.length - 1 ? centers[inOrder[i + 1]] : isAlone ? 1 : place;
     const slope = 1 / Math.max(place - before, after - place, narrowest);
     const inside = normalDistribution((1 - place) * slope) - normalDistribution(-place * slope);
-    centers[bump] = place;
     slopes[bump] = slope;
     logHeights[bump] = Math.log(slope / (Math.sqrt(2 * Math.PI) * inside));
   }
+  for (let bump = 0; bump < length; bump++) if (slopes[bump] === 0) centers[bump] = 0.5;
   return {
     addTo: (logs, place) => {
       for (let bump = 0; bump < length; bump++) {
