@@ -81,15 +81,9 @@ export async function makeReport(paths: readonly string[], options: ReportOption
   const report: Report = {
     title: title ?? (paths.length === 1 && sweeps.length === 1 ? sweeps[0].name : titleOf(studies, runs)),
     lead: leadOf(inputs, studies),
+    front: [...(ofPaper ? [ofPaper] : []), ...sweeps.map(sweep)],
     studies: shown,
-    general: [
-      ...(ofPaper ? [ofPaper] : []),
-      ...sweeps.map(sweep),
-      failures(inputs),
-      cost(runs),
-      records(runs, studies),
-      ...(studies.length > 0 ? [conventions(studies)] : []),
-    ],
+    general: [failures(inputs), cost(runs), records(runs, studies), ...(studies.length > 0 ? [conventions(studies)] : [])],
   };
   const page = renderPage(report);
   await writeAtomically(out, page);
@@ -132,7 +126,7 @@ function leadOf({ runs, missing }: Inputs, studies: readonly Study[]): string {
 }
 
 async function writeTables(report: Report, folder: string): Promise<string[]> {
-  const sections = [...report.studies.flatMap(({ sections }) => sections), ...report.general];
+  const sections = [...report.front, ...report.studies.flatMap(({ sections }) => sections), ...report.general];
   const tables = sections.flatMap(({ parts }) =>
     parts.flatMap((part): Table[] =>
       part.kind === 'table' || part.kind === 'heat' ? [part.table] : part.kind === 'chart' ? [part.data] : [],

@@ -1,7 +1,7 @@
 /**
  * A report of real runs, as a reader has it: opened in Chromium from a file.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,6 +122,51 @@ test('the same runs give the same bytes', async () => {
   const first = readFileSync(options.out);
   await makeReport(runs, { ...options, out: at('again.html'), tables: undefined });
   expect(readFileSync(at('again.html')).equals(first)).toBe(true);
+});
+
+test('of a folder with a sweep in it are the runs that the sweep names, and what it says of those that failed or have not begun', async () => {
+  const runOf = (folder: string, state: string, more: object = {}) => [{ replicate: 1, folder, state, epochs: 2, ...more }];
+  const trials = [
+    { number: 0, parameters: { 'loss.name': 'dice' }, state: 'succeeded', value: 0.4, n: 1, runs: runOf('trials/0000', 'succeeded') },
+    { number: 1, parameters: { 'loss.name': 'focal' }, state: 'succeeded', value: 0.3, n: 1, runs: runOf('trials/0001', 'succeeded') },
+    {
+      number: 2,
+      parameters: { 'loss.name': 'lovasz' },
+      state: 'failed',
+      n: 0,
+      runs: runOf('trials/0002', 'failed', { error: { code: 'resources', message: 'the disk was full' } }),
+    },
+    { number: 3, parameters: { 'loss.name': 'combo' }, state: 'waiting', n: 0, runs: runOf('trials/0003', 'waiting') },
+  ];
+  const spec = {
+    objective: { metric: 'validation/jaccard', goal: 'maximize' },
+    method: 'grid',
+    seed: 0,
+    replicates: { count: 1, vary: ['seed'] },
+    parameters: { 'loss.name': { values: ['dice', 'focal', 'lovasz', 'combo'] } },
+  };
+  const counts = { waiting: 1, running: 0, paused: 0, succeeded: 2, stopped: 0, failed: 1 };
+  const folder = at('searches', 'losses');
+  mkdirSync(join(folder, 'trials'), { recursive: true });
+  writeFileSync(join(folder, 'journal.ndjson'), '');
+  writeFileSync(
+    join(folder, 'sweep.json'),
+    JSON.stringify({ schema: 'segfleet/sweep/1', name: 'losses', status: 'running', spec, trials, best: 0, counts }),
+  );
+  for (const [i, run] of [dice, focal].entries()) cpSync(run, join(folder, 'trials', `000${i}`), { recursive: true });
+  const written = await makeReport([at('searches')], { ...options, out: at('sweep.html'), tables: at('sweep tables'), title: undefined });
+  expect(written).toMatchObject({ runs: 4, scored: 2, arms: ['dice', 'focal'] });
+  expect(readFileSync(at('sweep.html'), 'utf8')).toContain('<title>losses</title>');
+  const failures = parse(readFileSync(at('sweep tables', 'failures.csv')), { columns: true });
+  expect(failures).toMatchObject([{ Run: '0002', Status: 'failed', Why: 'the disk was full' }]);
+  const [head, ...rows] = parse(readFileSync(at('sweep tables', 'sweep-1-trials.csv'))) as string[][];
+  expect(head.slice(0, 3)).toEqual(['Trial', 'loss', 'validation/jaccard']);
+  expect(rows.map(row => row.slice(0, 3))).toEqual([
+    ['0', 'dice', '0.4'],
+    ['1', 'focal', '0.3'],
+    ['2', 'lovasz', ''],
+    ['3', 'combo', ''],
+  ]);
 });
 
 describe('in a browser', () => {

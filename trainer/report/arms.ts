@@ -101,7 +101,7 @@ function namesOfArms(jobs: readonly Job[], settings: readonly Map<string, unknow
   });
 }
 
-export const shortName = (path: string): string => path.replace(/^(loss|training)\./, '').replace(/(?<=.)\.name$/, '');
+export const shortName = (path: string): string => path.replace(/\.name$/, '').replace(/^(loss|training)\./, '');
 
 export const textOf = (value: unknown): string =>
   value === undefined ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);

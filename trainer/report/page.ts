@@ -12,6 +12,8 @@ import { type Cell, type Table, toCsv, toLatex, toMarkdown } from './table.ts';
 export interface Report {
   readonly title: string;
   readonly lead: string;
+  /** What stands above all else. */
+  readonly front: readonly Section[];
   /** Of each data set. */
   readonly studies: readonly { readonly title: string; readonly id: string; readonly sections: readonly Section[] }[];
   /** Of all together. */
@@ -28,7 +30,7 @@ const policy = () =>
     "form-action 'none'",
   ].join('; ');
 
-export function renderPage({ title, lead, studies, general }: Report): string {
+export function renderPage({ title, lead, front, studies, general }: Report): string {
   const link = ({ id, title }: { id: string; title: string }) => html`<li><a href="#${id}">${title}</a></li>`;
   const page = html`<!doctype html>
 <html lang="en">
@@ -45,12 +47,12 @@ export function renderPage({ title, lead, studies, general }: Report): string {
 <header>
 <div class="top"><div><h1>${title}</h1><p class="lead">${lead}</p></div></div>
 <nav aria-label="Contents">
-${studies.map(study => html`<ul>${studies.length > 1 ? html`<li><strong>${study.title}</strong></li>` : undefined}${study.sections.map(link)}</ul>\n`)}
+${front.length > 0 ? html`<ul>${front.map(link)}</ul>\n` : undefined}${studies.map(study => html`<ul>${studies.length > 1 ? html`<li><strong>${study.title}</strong></li>` : undefined}${study.sections.map(link)}</ul>\n`)}
 <ul>${studies.length > 1 ? html`<li><strong>All runs</strong></li>` : undefined}${general.map(link)}</ul>
 </nav>
 </header>
 <main id="content">
-${studies.map(study => html`<section><h2 id="${study.id}">${study.title}</h2>\n${study.sections.map(sectionOf)}</section>\n`)}
+${front.length > 0 ? html`<section><h2>Overview</h2>\n${front.map(sectionOf)}</section>\n` : undefined}${studies.map(study => html`<section><h2 id="${study.id}">${study.title}</h2>\n${study.sections.map(sectionOf)}</section>\n`)}
 <section><h2 id="all-runs">All runs</h2>
 ${general.map(sectionOf)}</section>
 </main>
@@ -130,7 +132,7 @@ function download(file: string, type: string, text: string, name: string, what: 
 
 /** A table that may be wider, or longer, than there is room. */
 function scrolled({ title, columns, rows }: Table, shades?: (cell: Cell) => string | undefined): Html {
-  const isTall = rows.length > 25;
+  const isTall = rows.length > 16;
   return html`<div class="scroll${isTall ? ' tall' : ''}" tabindex="0" role="group" aria-label="${title}"><table class="${rows.length > 2 && !shades ? 'sortable' : ''}"><thead><tr>${columns.map(({ title, kind }) => html`<th scope="col" class="${kind}">${title}</th>`)}</tr></thead>
 <tbody>${rows.map(row => html`<tr>${row.map((cell, i) => cellOf(cell, columns[i].kind, i === 0, shades?.(cell)))}</tr>\n`)}</tbody></table></div>`;
 }

@@ -79,7 +79,7 @@ figure.block{margin-left:0;margin-right:0}
 .head{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;align-items:baseline;margin-bottom:.4rem}
 .take{font-size:.82rem;margin:0;display:flex;gap:.75rem}
 .scroll{position:relative;overflow-x:auto;width:fit-content;max-width:100%;background:var(--surface);border-top:1.5px solid var(--ink);border-bottom:1.5px solid var(--ink)}
-.scroll.tall{max-height:34rem;overflow-y:auto}
+.scroll.tall{max-height:29rem;overflow-y:auto}
 table{border-collapse:collapse;min-width:20rem;font-variant-numeric:tabular-nums;font-size:.88rem;line-height:1.4}
 th,td{padding:.42rem .7rem;text-align:left;font-weight:400;vertical-align:baseline}
 .number,.mean{text-align:right}

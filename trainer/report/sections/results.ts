@@ -8,7 +8,7 @@ import type { ScoredRun } from '../reportedRun.ts';
 import { listed, plural, type Section } from '../section.ts';
 import { meanCell, summaryOf, type Table, textCell, withBest } from '../table.ts';
 
-const bestNote = 'Bold: the best mean of a column, whether or not it is told apart from the next.';
+const bestNote = 'Bold: the best mean of a column, whether or not it is told apart from the others.';
 
 type Wanted = readonly (readonly [MetricKey, Aggregation])[];
 
@@ -46,10 +46,12 @@ export function results(study: Study): Section {
     title: 'Results',
     parts: [
       { kind: 'text', text: html`<p>${inWords(study)}</p>` },
-      ...tables.map((table, i) => ({ kind: 'table', table, note: i === 0 && study.arms.length > 1 ? bestNote : undefined }) as const),
+      ...tables.map((table, i) => ({ kind: 'table', table, note: i === 0 && hasBest(table) ? bestNote : undefined }) as const),
     ],
   };
 }
+
+const hasBest = ({ rows }: Table) => rows.some(row => row.some(({ isBest }) => isBest));
 
 function tableOf({ id, arms }: Study, kind: (typeof kinds)[number]): Table {
   return withBest(
