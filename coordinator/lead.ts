@@ -60,16 +60,19 @@ async function* run(options: LeadOptions, entered: Entered): AsyncGenerator<Lead
     yield await writer.begin({ devices: [], workers: workers.replicas });
     const { restored, term } = writer;
     if (restored) yield restoredEvent(restored);
-    const digests = await digestsOf(course, signal).catch(error => {
+    // What computes is where the workers are: this process may have no GPU, or another processor.
+    const { library: _, ...digests } = await digestsOf(course, signal).catch(error => {
       throw signal?.aborted ? stoppedEarly(signal.reason) : error;
     });
     await writer.knowData(digests.data);
+    const { library } = (options.resume === 'ifBegun' && writer.record.fleet) || {};
     coordinator = await Coordinator.start({
       run: job.metadata.name,
       listen,
       keys,
       round: {
-        ...{ term, digests, attempts, lanes: training.lanes },
+        ...{ term, attempts, lanes: training.lanes },
+        digests: { ...digests, ...(library && { library }) },
         workers: { min: workers.min, expected: workers.replicas },
         timing: { ...defaultTiming, ...timing },
         savedStep: restored ? roundOf(course, restored.position, 0) : 0,
@@ -193,6 +196,8 @@ class Book {
         coordinator.durable(event.step);
         return yield checkpoint;
       }
+      case 'settled':
+        return this.#record({ library: event.digests.library });
       case 'lost': {
         const lost = { worker: event.id, afterStep: this.#writer.told.step, why: event.why };
         await this.#record({ lost });
@@ -238,9 +243,13 @@ class Book {
     }
   }
 
-  #record({ size, lost }: { size?: Fleet['sizes'][number]; lost?: Fleet['lost'][number] }): Promise<void> {
-    const { sizes, lost: before }: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
-    return this.#writer.updateFleet({ sizes: size ? [...sizes, size] : sizes, lost: lost ? [...before, lost] : before });
+  #record({ size, lost, library }: { size?: Fleet['sizes'][number]; lost?: Fleet['lost'][number]; library?: string }): Promise<void> {
+    const before: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
+    return this.#writer.updateFleet({
+      library: library ?? before.library,
+      sizes: size ? [...before.sizes, size] : before.sizes,
+      lost: lost ? [...before.lost, lost] : before.lost,
+    });
   }
 }
 

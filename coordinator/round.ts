@@ -38,8 +38,8 @@ export interface RoundOptions {
   readonly lanes: number;
   /** Below `min` the run waits; it begins once `expected` are there, or `gatherMs` after `min` are. */
   readonly workers: { readonly min: number; readonly expected: number };
-  /** What every worker must have; those of the first worker where it is not given. */
-  readonly digests?: Digests;
+  /** What every worker must have; what is not given here must be as the first worker has it. */
+  readonly digests?: Partial<Digests>;
   /** How often losses may break one and the same step before the run gives up: it is the step that kills. */
   readonly attempts: number;
   /** The step of the newest durable checkpoint, 0 where there is none: the state before the first step needs none. */
@@ -92,6 +92,8 @@ export type Effect =
   | { readonly do: 'applied'; readonly step: number; readonly report: string }
   /** Every share of the checkpoint is stored: the manifest can be written. Until `durable` answers it, no step is committed. */
   | { readonly do: 'checkpointed'; readonly step: number; readonly generation: number; readonly shares: readonly string[] }
+  /** The first worker is there: all others must have what it has. */
+  | { readonly do: 'settled'; readonly digests: Digests }
   | { readonly do: 'lost'; readonly id: string; readonly why: string }
   | { readonly do: 'end'; readonly code: EndCode; readonly sentence: string; readonly images: readonly string[] };
 
@@ -108,6 +110,7 @@ interface Worker {
 
 export interface Round {
   readonly options: RoundOptions;
+  /** Known once there is a first worker. */
   digests?: Digests;
   /** `boundary`: between two steps, or waiting. `opening`: a generation is being set up. `computing`: a step runs. */
   phase: 'boundary' | 'opening' | 'computing' | 'ended';
@@ -160,7 +163,6 @@ export interface Round {
 export function createRound(options: RoundOptions): Round {
   return {
     options,
-    digests: options.digests,
     phase: 'boundary',
     generation: 0,
     place: { epoch: 0, next: 0 },
@@ -376,10 +378,10 @@ class Turn {
       }
       this.#lose(known, 'came back anew');
     }
-    round.digests ??= join.digests;
+    const needed: Partial<Digests> = round.digests ?? round.options.digests ?? {};
     for (const part of ['job', 'code', 'data', 'library'] as const) {
-      const [ours, theirs] = [round.digests[part], join.digests[part]];
-      if (ours === theirs) continue;
+      const [ours, theirs] = [needed[part], join.digests[part]];
+      if (ours === undefined || ours === theirs) continue;
       const sentence = `the ${part} of ${id} is ${theirs}, that of the run is ${ours}; every worker needs the same ${part}`;
       return this.#refuse(id, session, 'digest', sentence);
     }
@@ -391,6 +393,10 @@ class Turn {
     }
     if (round.workers.size >= maxWorkers)
       return this.#refuse(id, session, 'full', `the run has ${maxWorkers} workers, the most there can be`);
+    if (!round.digests) {
+      round.digests = join.digests;
+      this.effects.push({ do: 'settled', digests: join.digests });
+    }
     const { incarnation, capacity, holds } = join;
     round.workers.set(id, { id, session, incarnation, capacity, holds, heardAt: this.#now, leaving: false });
     this.#send(id, { type: 'welcome' });

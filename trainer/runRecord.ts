@@ -35,6 +35,8 @@ export interface RunRecord {
   readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
   /** Where workers shared the steps: from which step on how many there were, and which were lost when and why. */
   readonly fleet?: {
+    /** TensorFlow, processor, precision and threads of all workers; the rest of this record is of the process that led them. */
+    readonly library?: string;
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
     readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly why: string }[];
   };

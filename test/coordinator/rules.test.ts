@@ -516,6 +516,20 @@ test('a worker of another job is refused', () => {
   expect(driver.said('2')).toEqual([{ type: 'refuse', reason: 'digest', sentence }]);
 });
 
+test('what the coordinator leaves open must be as the first worker has it, not as one that was refused', () => {
+  const { library: _, ...known } = digests;
+  const joins = (id: string, change: object) =>
+    from(id, { type: 'join', incarnation: 0, term: 0, digests: { ...digests, ...change }, capacity: 4, holds });
+  const driver = new Driver({ digests: known }).do(joins('1', { data: 'other', library: 'CPU' }));
+  expect(driver.said('1')).toMatchObject([{ type: 'refuse', reason: 'digest' }]);
+  driver.do(joins('2', { library: 'GPU' }));
+  expect(driver.effects.filter(effect => effect.do === 'settled')).toEqual([{ do: 'settled', digests: { ...digests, library: 'GPU' } }]);
+  expect(driver.said('2')).toMatchObject([{ type: 'welcome' }, { type: 'assign' }]);
+  driver.do(joins('3', { library: 'CPU' }));
+  const sentence = 'the library of 3 is CPU, that of the run is GPU; every worker needs the same library';
+  expect(driver.said('3')).toEqual([{ type: 'refuse', reason: 'digest', sentence }]);
+});
+
 test('a failure that is the data\u2019s or the numbers\u2019 ends the run; one for want of memory only that worker', () => {
   const failed = { type: 'failed' as const, generation: 1, step: 1, sentence: 's', images: ['i'] };
   const ends = new Driver({ workers: { min: 1, expected: 2 } }).computing('1', '2').do(from('1', { ...failed, code: 'diverged' }));
