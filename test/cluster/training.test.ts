@@ -82,7 +82,10 @@ describe.skipIf(!can)('a job file on a cluster', () => {
   test('trains to the same weights as here, with a copy of the run folder in the store', async () => {
     const file = job('plain');
     await at.applyFile(file);
-    const status = await at.until('plain', 'its end', ({ phase }) => phase === 'Succeeded');
+    expect(await at.succeed('wait', 'plain', '--namespace', at.namespace, '--timeout', '5m')).toMatch(/plain/);
+    const { status } = await at.get('trainingjob', 'plain');
+    expect(status.phase).toBe('Succeeded');
+    expect(await at.succeed('logs', 'plain', '--namespace', at.namespace)).toMatch(/coordinator.*epoch 1/);
     expect(status).toMatchObject({ exitCode: 0, lanes: 2, maxWorkers: 2, epoch: 1, epochs: 1, progress: '1/1', step: 10, steps: 10 });
     expect(status.weightsDigest).toBe(await digestHere(file, 'plain'));
     expect(status.metric).toMatch(/^0\.\d{4}$/);

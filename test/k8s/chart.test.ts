@@ -33,6 +33,7 @@ const usual = [
   'ClusterRole fleet:segfleet-operator:edit',
   'ClusterRole fleet:segfleet-operator:view',
   'Deployment segfleet-operator',
+  'Lease segfleet-operator',
   'NetworkPolicy segfleet-operator',
   'PodDisruptionBudget segfleet-operator',
   'Role segfleet-operator-lease',

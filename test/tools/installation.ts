@@ -146,6 +146,13 @@ export class Installation implements AsyncDisposable {
     return segfleet(words, { ...options, env: { ...this.env, ...options.env } });
   }
 
+  /** Its standard output. @throws unless it ends with 0 */
+  async succeed(...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.segfleet(words);
+    if (code !== 0) throw new Error(`segfleet ${words.join(' ')} ended with ${code}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever it likes
   async get(kind: string, name: string): Promise<any> {
     return JSON.parse(await this.kubectl('get', kind, name, '--output', 'json'));
