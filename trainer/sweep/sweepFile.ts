@@ -32,7 +32,15 @@ export function loadSweep(file: string, settings: readonly string[] = []): Loade
 }
 
 export function parseSweep(text: string, file: string, settings: readonly string[] = []): LoadedSweep {
-  const document = readDocument(text, file, 'sweep');
+  return settle(readDocument(text, file, 'sweep'), settings);
+}
+
+/** A sweep that is no file, and has its job in it. @param source what it is called in sentences @throws usage */
+export const checkSweep = (value: Record<string, unknown>, source: string): LoadedSweep =>
+  settle({ file: source, value, at: () => source }, []);
+
+function settle(document: YamlDocument, settings: readonly string[]): LoadedSweep {
+  const { file } = document;
   const given = document.value as { metadata?: { name?: unknown }; spec?: Record<string, unknown> };
   const base = given.spec?.base;
   // The job has its own sentences: what is wrong in it is told as `train` would.
