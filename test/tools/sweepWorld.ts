@@ -77,6 +77,13 @@ export class SweepWorld {
     return this.plan;
   }
 
+  /** A look of an operator that ends after so many effects. */
+  crash(afterEffects: number): void {
+    const { create, apply } = this.decide();
+    const effects = [...create.map(object => () => this.#create(object)), ...apply.map(object => () => this.#patch(object))];
+    for (const effect of effects.slice(0, afterEffects)) effect();
+  }
+
   /** Until there is nothing to do; what is started runs at once unless it is said otherwise. @returns what was said */
   settle({ starts = true } = {}): string[] {
     const before = this.said.length;
