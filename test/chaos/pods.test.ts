@@ -324,7 +324,7 @@ test('all workers are asked to go, the coordinator is not: it waits with what th
     async () =>
       expect(await progress()).toMatchObject({
         ...{ phase: 'training', workers: 2, metric: { best: expect.any(Number) } },
-        objective: { metric: 'validation/dice', reports: [{ epoch: 1 }] },
+        objective: { metric: 'validation/dice', reports: expect.arrayContaining([expect.objectContaining({ epoch: 1 })]) },
       }),
     60_000,
   );
