@@ -3,6 +3,7 @@
  * pod), named by SEGFLEET_TERMINATION_LOG. It says what `--json` would.
  */
 import { writeFileSync } from 'node:fs';
+import type { ToldReports } from '../coordinator/objectiveReports.ts';
 import type { ErrorReport } from './errors.ts';
 
 /** What Kubernetes keeps of it. */
@@ -14,6 +15,8 @@ export interface RunResult {
   /** Pooled, of the best epoch. */
   readonly jaccard: number;
   readonly weightsDigest: string;
+  /** Where it was asked for. */
+  readonly objective?: ToldReports;
 }
 
 export type LastWord = { readonly error: ErrorReport } | { readonly result: RunResult };

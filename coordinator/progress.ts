@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { StepEvent } from '../trainer/tracking/events.ts';
 import type { LeadEvent } from './lead.ts';
 import { maxWorkers } from './messages.ts';
+import { reportsSchema } from './objectiveReports.ts';
 
 const count = z.int().min(0);
 const seconds = z.number().min(0);
@@ -32,6 +33,8 @@ export const progressSchema = z.object({
   /** By rank: how long its part of a sum came after the first one. */
   latenessSeconds: z.array(seconds).max(maxWorkers).optional(),
   weightsDigest: z.string().max(128).optional(),
+  /** Where somebody compares this run with others. */
+  objective: reportsSchema.optional(),
 });
 export type Progress = z.infer<typeof progressSchema>;
 

@@ -1,12 +1,13 @@
 /**
- * What the operator knows of the cluster: all TrainingJobs, and what it made for them, each kind kept by watches (one for each namespace that it looks
- * after). Secrets are not among them: it never reads any but those that it makes. A change of anything is a reason to look at the job that it is part of.
+ * What the operator knows of the cluster: all Sweeps and TrainingJobs, and what it made for these, each kind kept by watches (one for each namespace that
+ * it looks after). Secrets are not among them: it never reads any but those that it makes. A change of anything is a reason to look at the job that it is part of, and
+ * a change of a job to look at its sweep.
  */
 import type { Api, Kind } from './api.ts';
 import type { Clock } from './clock.ts';
 import { type ChildNames, childNames, managedSelector } from './names.ts';
-import type { BatchJob, KubeObject, Pod, TrainingJob } from './objects.ts';
-import { batchJobKeyOf, belongsTo } from './owners.ts';
+import type { BatchJob, KubeObject, Pod, Sweep, TrainingJob } from './objects.ts';
+import { batchJobKeyOf, belongsTo, sweepKeyOf } from './owners.ts';
 import type { Observed } from './plan.ts';
 import { type Change, keyOf, type RestartReason, Watch, type WatchOptions } from './watch.ts';
 
@@ -24,18 +25,21 @@ export interface CachesOptions {
   onChange(key: string): void;
   /** A pod of this job has changed, or is gone: as it was last. */
   onPod?(key: string, pod: Pod): void;
+  /** This sweep has changed, or a job that is a trial of it. */
+  onSweep?(key: string): void;
   onRestart?(kind: Kind, reason: RestartReason, error: unknown): void;
 }
 
 export class Caches {
   readonly #jobs: readonly Watch<TrainingJob>[];
+  readonly #sweeps: readonly Watch<Sweep>[];
   readonly #pods: readonly Watch<Pod>[];
   readonly #children: ReadonlyMap<Kind, readonly Watch<KubeObject>[]>;
   /** The keys of TrainingJobs, by kind and key of what may be made for them. */
   readonly #byChild = new Map<string, string>();
 
   constructor(options: CachesOptions) {
-    const { namespaces, onChange, onPod, onRestart, watchTimes, ...common } = options;
+    const { namespaces, onChange, onPod, onSweep, onRestart, watchTimes, ...common } = options;
     const watches = <T extends KubeObject>(kind: Kind, more: Pick<WatchOptions<T>, 'selection' | 'groupOf' | 'onChange'>) =>
       (namespaces ?? [undefined]).map(namespace => {
         const selection = { ...more.selection, namespace };
@@ -54,11 +58,15 @@ export class Caches {
       if (job !== undefined) onChange(job);
     };
     this.#jobs = watches<TrainingJob>('TrainingJob', {
+      groupOf: sweepKeyOf,
       onChange: change => {
         this.#index(change);
         onChange(keyOf(change.object));
+        const sweep = sweepKeyOf(change.object);
+        if (sweep !== undefined) onSweep?.(sweep);
       },
     });
+    this.#sweeps = watches<Sweep>('Sweep', { onChange: ({ object }) => onSweep?.(keyOf(object)) });
     this.#pods = watches<Pod>('Pod', {
       selection,
       groupOf: batchJobKeyOf,
@@ -75,7 +83,7 @@ export class Caches {
   }
 
   get watches(): readonly Watch<KubeObject>[] {
-    const all: readonly (readonly unknown[])[] = [this.#jobs, this.#pods, ...this.#children.values()];
+    const all: readonly (readonly unknown[])[] = [this.#jobs, this.#sweeps, this.#pods, ...this.#children.values()];
     return all.flat() as Watch<KubeObject>[];
   }
 
@@ -101,20 +109,34 @@ export class Caches {
     for (const watch of this.#jobs) yield* watch.values();
   }
 
-  /** Whether changes of that kind are seen at all. */
+  sweep(key: string): Sweep | undefined {
+    return find(this.#sweeps, key);
+  }
+
+  *sweeps(): Generator<Sweep> {
+    for (const watch of this.#sweeps) yield* watch.values();
+  }
+
+  /** The jobs that are its trials: not those of an earlier sweep of the same name. */
+  trialsOf(sweep: Sweep): TrainingJob[] {
+    return this.#jobs.flatMap(watch => watch.group(keyOf(sweep))).filter(job => belongsTo(job, sweep));
+  }
+
+  /** Whether changes of what is made of that kind are seen at all. */
   isWatched(kind: string): boolean {
-    return this.#children.has(kind as Kind);
+    return kind === 'TrainingJob' || this.#children.has(kind as Kind);
   }
 
   /** Anything of a kind that is watched, by its key. */
   find(kind: string, key: string): KubeObject | undefined {
     if (kind === 'TrainingJob') return this.job(key);
+    if (kind === 'Sweep') return this.sweep(key);
     if (kind === 'Pod') return find(this.#pods, key);
     return find(this.#children.get(kind as Kind) ?? [], key);
   }
 
   /** What there is under the names that belong to a job, whosever it is: an earlier job of the same name may not be gone yet. */
-  observe(job: TrainingJob): Pick<Observed, 'children' | 'coordinator' | 'workers' | 'pods'> {
+  observe(job: KubeObject): Pick<Observed, 'children' | 'coordinator' | 'workers' | 'pods'> {
     const { namespace, name } = job.metadata;
     const names = childNames(name);
     const found = (kind: Kind, child: string) => this.find(kind, `${namespace}/${child}`);
@@ -125,7 +147,7 @@ export class Caches {
   }
 
   /** Those of this job: of a Job that belongs to it, or of one that is gone already. */
-  #podsOf(job: TrainingJob, batchJobKey: string): Pod[] {
+  #podsOf(job: KubeObject, batchJobKey: string): Pod[] {
     const batchJob = this.find('Job', batchJobKey);
     // Pods of an earlier job of the same name are older than this one.
     const since = job.metadata.creationTimestamp ?? '';

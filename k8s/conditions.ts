@@ -2,24 +2,33 @@
  * Conditions of a status: one of each type, in the order of their types; the time is that at which the status last changed, not what is said of it.
  */
 import { type Condition, type ConditionType, conditionTypes, type JobStatus } from './status.ts';
+import type { SweepConditionType } from './sweepStatus.ts';
 import { timestamp } from './timestamp.ts';
 
 export type Said = Pick<Condition, 'status' | 'reason' | 'message'>;
 
-export const conditionOf = ({ conditions }: Pick<JobStatus, 'conditions'>, type: ConditionType): Condition | undefined =>
+export type AnyConditionType = ConditionType | SweepConditionType;
+
+export const conditionOf = ({ conditions }: Pick<JobStatus, 'conditions'>, type: AnyConditionType): Condition | undefined =>
   conditions?.find(condition => condition.type === type);
 
-export const isTrue = (status: Pick<JobStatus, 'conditions'>, type: ConditionType): boolean => conditionOf(status, type)?.status === 'True';
+export const isTrue = (status: Pick<JobStatus, 'conditions'>, type: AnyConditionType): boolean =>
+  conditionOf(status, type)?.status === 'True';
 
 /** Undefined: nothing is said of that type any more; what is not named stays as it is. */
-export type Statements = Readonly<Partial<Record<ConditionType, Said | undefined>>>;
+export type Statements<T extends AnyConditionType = ConditionType> = Readonly<Partial<Record<T, Said | undefined>>>;
 
-export function withConditions(
+/** @param types all that there may be, in their order */
+export function withConditions<T extends AnyConditionType = ConditionType>(
   before: Pick<JobStatus, 'conditions'>,
-  said: Statements,
-  { generation, now }: { generation?: number; now: Date },
+  said: Statements<T>,
+  {
+    generation,
+    now,
+    types = conditionTypes as readonly AnyConditionType[] as readonly T[],
+  }: { generation?: number; now: Date; types?: readonly T[] },
 ): Condition[] {
-  return conditionTypes.flatMap(type => {
+  return types.flatMap(type => {
     const old = conditionOf(before, type);
     if (!(type in said)) return old ?? [];
     const next = said[type];

@@ -6,13 +6,15 @@ import type { Caches } from './caches.ts';
 import type { Clock } from './clock.ts';
 import type { Rejection } from './effects.ts';
 import { type Evidence, evidenceAgainMs } from './evidence.ts';
+import type { Decider } from './keeper.ts';
 import type { KeySecrets } from './keySecrets.ts';
 import { type LastCheckpoint, lastCheckpointOf } from './lastCheckpoint.ts';
 import { childNames } from './names.ts';
-import type { KubeObject, Pod, TrainingJob } from './objects.ts';
+import type { Pod, TrainingJob } from './objects.ts';
 import { controllerOf } from './owners.ts';
 import type { Context, Observed, Plan, Settings } from './plan.ts';
 import type { ProgressPoller } from './progress.ts';
+import { Rejections } from './rejections.ts';
 
 export interface DecisionsOptions {
   readonly caches: Pick<Caches, 'observe' | 'find'>;
@@ -26,13 +28,14 @@ export interface DecisionsOptions {
   makeKeys(run: string): string;
 }
 
-export class Decisions {
+export class Decisions implements Decider<TrainingJob> {
   readonly #options: DecisionsOptions;
-  readonly #rejected = new Map<string, Rejected>();
+  readonly #rejections: Rejections;
   readonly #lastCheckpoints = new Map<string, LastCheckpoint>();
 
   constructor(options: DecisionsOptions) {
     this.#options = options;
+    this.#rejections = new Rejections(options.caches);
   }
 
   /** @returns what is to be done, and after how long there may be more evidence */
@@ -66,24 +69,18 @@ export class Decisions {
     if (last) this.#lastCheckpoints.set(key, last);
   }
 
-  noteRejection(key: string, { metadata: { generation } }: TrainingJob, { kind, child, message }: Rejection): void {
-    this.#rejected.set(key, { kind, name: child, message, generation });
+  noteRejection(key: string, job: TrainingJob, rejection: Rejection): void {
+    this.#rejections.note(key, job, rejection);
   }
 
-  /** A plan was carried out: whether what the API server refused before is not to be said any more. */
-  isAcceptedBy(key: string, { metadata: { generation, namespace } }: TrainingJob, { create, apply }: Plan): boolean {
-    const rejected = this.#rejected.get(key);
-    const isIt = ({ kind, metadata }: KubeObject) => kind === rejected?.kind && metadata.name === rejected.name;
-    if (!rejected) return false;
-    const isThere = this.#options.caches.find(rejected.kind, `${namespace}/${rejected.name}`) !== undefined;
-    if (rejected.generation === generation && !isThere && ![...create, ...apply].some(isIt)) return false;
-    return this.#rejected.delete(key);
+  isAcceptedBy(key: string, job: TrainingJob, plan: Plan): boolean {
+    return this.#rejections.isOver(key, job, plan);
   }
 
   forget(key: string): void {
     this.#options.evidence.forget(key);
     this.#options.secrets.forget(key);
-    this.#rejected.delete(key);
+    this.#rejections.forget(key);
     this.#lastCheckpoints.delete(key);
   }
 
@@ -101,13 +98,11 @@ export class Decisions {
       children: [...found.children, ...(secret ? [secret] : [])],
       progress: pod && progress.of(key, pod.metadata.uid!),
       lastCheckpoint: this.#lastCheckpoints.get(key),
-      rejected: this.#rejected.get(key),
+      rejected: this.#rejections.of(key),
       events: [],
     };
   }
 }
-
-type Rejected = NonNullable<Observed['rejected']> & { readonly generation: number | undefined };
 
 /** The one that runs; while one is going and another is coming, the newer. */
 export function coordinatorPodOf({ metadata: { name } }: TrainingJob, pods: readonly Pod[]): Pod | undefined {

@@ -16,7 +16,6 @@ import { mergePatch } from './mergePatch.ts';
 import type { AnyObject, KubeObject, ObjectRef, TrainingJob } from './objects.ts';
 import { belongsTo } from './owners.ts';
 import type { EventDraft, Plan } from './plan.ts';
-import type { JobStatus } from './status.ts';
 import { keyOf } from './watch.ts';
 
 export interface EffectsOptions {
@@ -48,7 +47,16 @@ export class Rejection extends Error {
   }
 }
 
-export class Effects {
+/** What is looked after: it owns what is made for it. */
+export interface Owner<S extends object = object> extends KubeObject {
+  readonly status?: S;
+}
+
+export type PlanOf<O extends Owner> = Plan<NonNullable<O['status']>>;
+
+const whatIs = ({ kind }: KubeObject): string => (kind === 'Sweep' ? 'sweep' : 'job');
+
+export class Effects<O extends Owner = TrainingJob> {
   readonly #options: EffectsOptions;
   readonly #statusWrittenAt = new Map<string, number>();
   readonly #untold = new Map<string, readonly EventDraft[]>();
@@ -61,27 +69,27 @@ export class Effects {
    * @returns after how long to decide again, if that is known
    * @throws Rejection
    */
-  async carryOut(job: TrainingJob, plan: Plan): Promise<number | undefined> {
-    for (const object of plan.create) await rejecting(object, () => this.#create(job, object));
-    for (const object of plan.apply) await rejecting(object, () => this.#apply(job, object));
+  async carryOut(owner: O, plan: PlanOf<O>): Promise<number | undefined> {
+    for (const object of plan.create) await rejecting(object, () => this.#create(owner, object));
+    for (const object of plan.apply) await rejecting(object, () => this.#apply(owner, object));
     for (const ref of plan.remove) {
-      await this.#remove(job, ref);
-      if (ref.kind === job.kind) return undefined;
+      await this.#remove(owner, ref);
+      if (ref.kind === owner.kind) return undefined;
     }
-    const dueMs = await this.report(job, plan);
+    const dueMs = await this.report(owner, plan);
     // Of these no watch tells.
     return plan.create.some(({ kind }) => !this.#options.caches.isWatched(kind)) ? 0 : dueMs;
   }
 
   /** Status and events alone. @returns after how long the status, which changes too fast, is due */
-  async report(job: TrainingJob, { status, urgent, events }: Plan): Promise<number | undefined> {
+  async report(owner: O, { status, urgent, events }: PlanOf<O>): Promise<number | undefined> {
     // What was done is not decided again, so what tells of it must not be lost where the status could not be written.
-    const untold = new Map([...(this.#untold.get(keyOf(job)) ?? []), ...events].map(event => [JSON.stringify(event), event]));
-    if (untold.size > 0) this.#untold.set(keyOf(job), [...untold.values()].slice(-mostUntold));
-    const dueMs = await this.#writeStatus(job, status, urgent ?? false);
+    const untold = new Map([...(this.#untold.get(keyOf(owner)) ?? []), ...events].map(event => [JSON.stringify(event), event]));
+    if (untold.size > 0) this.#untold.set(keyOf(owner), [...untold.values()].slice(-mostUntold));
+    const dueMs = await this.#writeStatus(owner, status, urgent ?? false);
     if (dueMs !== undefined) return dueMs;
-    this.#untold.delete(keyOf(job));
-    for (const event of untold.values()) await this.#options.recorder.record(job, event);
+    this.#untold.delete(keyOf(owner));
+    for (const event of untold.values()) await this.#options.recorder.record(owner, event);
     return undefined;
   }
 
@@ -90,34 +98,34 @@ export class Effects {
     this.#untold.delete(key);
   }
 
-  async #create(job: TrainingJob, object: AnyObject): Promise<void> {
+  async #create(owner: O, object: AnyObject): Promise<void> {
     const { api, caches, secrets, check } = this.#options;
     let found: KubeObject;
     try {
       found = await api.create<KubeObject>(object, { guard: check });
     } catch (error) {
       if (!(isStatus(error, 409) && error.reason === 'AlreadyExists')) throw error;
-      found = await this.#whatIsThere(job, object);
+      found = await this.#whatIsThere(owner, object);
     }
-    if (object.kind === 'Secret') secrets.note(job, found);
-    mustBelong(found, job);
-    if (caches.isWatched(object.kind)) this.#expect(job, object, undefined);
+    if (object.kind === 'Secret') secrets.note(owner, found);
+    mustBelong(found, owner);
+    if (caches.isWatched(object.kind)) this.#expect(owner, object, undefined);
   }
 
-  #whatIsThere(job: TrainingJob, { kind, metadata: { name, namespace } }: AnyObject): Promise<KubeObject> {
+  #whatIsThere(owner: O, { kind, metadata: { name, namespace } }: AnyObject): Promise<KubeObject> {
     const { api, caches, secrets } = this.#options;
     if (kind !== 'Secret') return api.get<KubeObject>(kind as Kind, name, { namespace });
-    const { coordinator, workers } = caches.observe(job);
+    const { coordinator, workers } = caches.observe(owner);
     return secrets.find(
-      job,
+      owner,
       [coordinator, workers].filter(one => one !== undefined),
     );
   }
 
-  async #apply(job: TrainingJob, object: AnyObject): Promise<void> {
+  async #apply(owner: O, object: AnyObject): Promise<void> {
     const { api, check } = this.#options;
     const known = this.#known(object);
-    if (known) mustBelong(known, job);
+    if (known) mustBelong(known, owner);
     const before = known?.metadata.resourceVersion;
     const fenced = known ? { ...object, metadata: { ...object.metadata, resourceVersion: before } } : object;
     // One with a uid is a change of what is there. Applied, it would take away all that it does not repeat, and a Job does not let go of its template.
@@ -125,10 +133,10 @@ export class Effects {
     const { metadata } = object.metadata.uid
       ? await api.patch<KubeObject>(object, fenced, undefined, { guard: check })
       : await api.apply<KubeObject>(fenced, { force: known !== undefined, guard: check });
-    if (metadata.resourceVersion !== before) this.#expect(job, object, before);
+    if (metadata.resourceVersion !== before) this.#expect(owner, object, before);
   }
 
-  async #remove(job: TrainingJob, ref: ObjectRef): Promise<void> {
+  async #remove(owner: O, ref: ObjectRef): Promise<void> {
     const { api, check } = this.#options;
     const known = this.#known(ref);
     const uid = ref.metadata.uid ?? known?.metadata.uid;
@@ -140,28 +148,28 @@ export class Effects {
       if (isStatus(error, 404) || (isStatus(error, 409) && !ref.metadata.resourceVersion)) return;
       throw error;
     }
-    if (known && ref.kind !== job.kind) this.#expect(job, ref, known.metadata.resourceVersion);
+    if (known && ref.kind !== owner.kind) this.#expect(owner, ref, known.metadata.resourceVersion);
   }
 
-  async #writeStatus(job: TrainingJob, status: JobStatus, urgent: boolean): Promise<number | undefined> {
+  async #writeStatus(owner: O, status: object, urgent: boolean): Promise<number | undefined> {
     const { api, check, clock, onStatusWrite } = this.#options;
-    const patch = mergePatch(job.status ?? {}, status);
+    const patch = mergePatch({ ...owner.status }, { ...status });
     if (!patch) return undefined;
-    const key = keyOf(job);
+    const key = keyOf(owner);
     const writtenAt = this.#statusWrittenAt.get(key);
     const dueMs = (writtenAt ?? Number.NEGATIVE_INFINITY) + statusMs - clock.now();
     if (dueMs > 0 && !urgent) return dueMs;
-    const { resourceVersion } = job.metadata;
+    const { resourceVersion } = owner.metadata;
     let written: KubeObject;
     try {
-      written = await api.patch(job, { metadata: { resourceVersion }, status: patch }, 'status', { guard: check });
+      written = await api.patch(owner, { metadata: { resourceVersion }, status: patch }, 'status', { guard: check });
     } catch (error) {
       // It was deleted meanwhile.
       if (isStatus(error, 404) && error.reason === 'NotFound') return undefined;
       throw error;
     }
     this.#statusWrittenAt.set(key, clock.now());
-    if (written.metadata.resourceVersion !== resourceVersion) this.#expect(job, job, resourceVersion);
+    if (written.metadata.resourceVersion !== resourceVersion) this.#expect(owner, owner, resourceVersion);
     onStatusWrite?.();
     return undefined;
   }
@@ -170,18 +178,18 @@ export class Effects {
     return this.#options.caches.find(ref.kind, keyOf(ref));
   }
 
-  #expect(job: TrainingJob, ref: ObjectRef, before: string | undefined): void {
+  #expect(owner: O, ref: ObjectRef, before: string | undefined): void {
     const shown = () => this.#known(ref)?.metadata.resourceVersion;
-    this.#options.expectations.add(keyOf(job), before, shown, this.#options.clock.now());
+    this.#options.expectations.add(keyOf(owner), before, shown, this.#options.clock.now());
   }
 }
 
-function mustBelong(object: KubeObject, job: TrainingJob): void {
-  if (belongsTo(object, job)) return;
+function mustBelong(object: KubeObject, owner: KubeObject): void {
+  if (belongsTo(object, owner)) return;
   const { name, namespace } = object.metadata;
   throw new SegfleetError(
     'conflict',
-    `there is a ${object.kind} ${name} in namespace ${namespace} already, which does not belong to this job; delete it, or give the job another name`,
+    `there is a ${object.kind} ${name} in namespace ${namespace} already, which does not belong to this ${whatIs(owner)}; delete it, or give the ${whatIs(owner)} another name`,
   );
 }
 

@@ -1,5 +1,5 @@
 /**
- * Events about a job, which `kubectl describe` shows. What was said before is not said again: its count rises. They are news, not state: one that
+ * Events about a job or a sweep, which `kubectl describe` shows. What was said before is not said again: its count rises. They are news, not state: one that
  * cannot be recorded is counted and left at that.
  */
 import { hash } from 'node:crypto';
@@ -7,7 +7,7 @@ import type { Api } from './api.ts';
 import { isStatus } from './apiError.ts';
 import type { Clock } from './clock.ts';
 import { operatorName } from './names.ts';
-import type { AnyObject, KubeEvent, TrainingJob } from './objects.ts';
+import type { AnyObject, KubeEvent, KubeObject } from './objects.ts';
 import type { EventDraft } from './plan.ts';
 
 export interface RecorderOptions {
@@ -33,9 +33,9 @@ export class EventRecorder {
   }
 
   /** Never throws. */
-  async record(job: TrainingJob, draft: EventDraft): Promise<void> {
+  async record(about: KubeObject, draft: EventDraft): Promise<void> {
     try {
-      await this.#record(eventOf(job, draft, this.#options.identity, this.#options.clock.date().toISOString()));
+      await this.#record(eventOf(about, draft, this.#options.identity, this.#options.clock.date().toISOString()));
       this.#options.onOutcome();
     } catch (error) {
       this.#options.onOutcome(error);
@@ -75,10 +75,10 @@ export class EventRecorder {
   }
 }
 
-function eventOf(job: TrainingJob, { type, reason, message }: EventDraft, identity: string, now: string): AnyObject & KubeEvent {
-  const { name, namespace, uid } = job.metadata;
+function eventOf(about: KubeObject, { type, reason, message }: EventDraft, identity: string, now: string): AnyObject & KubeEvent {
+  const { name, namespace, uid } = about.metadata;
   const digest = hash('sha256', JSON.stringify([uid, type, reason, message])).slice(0, 16);
-  const { apiVersion, kind } = job;
+  const { apiVersion, kind } = about;
   return {
     apiVersion: 'v1',
     kind: 'Event',

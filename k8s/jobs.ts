@@ -29,7 +29,7 @@ export function checkName(what: 'job' | 'namespace', name: string): string {
 const refTo = ({ name, namespace }: JobName): ObjectRef => ({ apiVersion, kind: 'TrainingJob', metadata: { name, namespace } });
 
 /** The operator has its own; whatever they are, what is refused with these is refused. */
-const anySettings: Settings = { image: 'any', store: 's3://any', clients: [] };
+export const anySettings: Settings = { image: 'any', store: 's3://any', clients: [] };
 
 /**
  * @param given what the user wrote, without defaults: those are the cluster's to fill in
@@ -41,16 +41,27 @@ export async function submitJob(api: Api, given: JobInput, namespace: string, { 
   const { accept } = await import('./policies/acceptance.ts');
   const acceptance = accept(job, anySettings);
   if ('refusal' in acceptance) throw new SegfleetError('usage', acceptance.refusal);
-  const { name } = given.metadata;
+  const seen = `see it with \`status ${given.metadata.name}\`, remove it with \`cancel ${given.metadata.name}\``;
+  return createNew(api, job as TrainingJob, { what: 'job', seen, dryRun });
+}
+
+/** @param seen how a user sees and removes the one that is there @throws notFound: the namespace; conflict: there is one of that name */
+export async function createNew<T extends KubeObject>(
+  api: Api,
+  object: T,
+  { what, seen, dryRun }: { what: 'job' | 'sweep'; seen: string; dryRun: boolean },
+): Promise<T> {
+  const { name, namespace } = object.metadata;
   try {
-    return await api.create(job as TrainingJob, { manager: userManager, dryRun, strict: true });
+    return await api.create(object, { manager: userManager, dryRun, strict: true });
   } catch (cause) {
     if (isStatus(cause, 404) && cause.message.includes(`namespaces "${namespace}" not found`)) {
       const sentence = `there is no namespace ${namespace}; make it (kubectl create namespace ${namespace}), or name another one with --namespace`;
       throw new SegfleetError('notFound', sentence, { cause });
     }
     if (!isStatus(cause, 409)) throw cause;
-    const sentence = `there is a job ${name} in namespace ${namespace} already; see it with \`status ${name}\`, remove it with \`cancel ${name}\`, or give this one another name (--set metadata.name=NAME)`;
+    const rename = what === 'job' ? 'give this one another name (--set metadata.name=NAME)' : 'give this one another metadata.name';
+    const sentence = `there is a ${what} ${name} in namespace ${namespace} already; ${seen}, or ${rename}`;
     throw new SegfleetError('conflict', sentence, { cause });
   }
 }

@@ -8,7 +8,7 @@ import { isStatus } from './apiError.ts';
 import type { Clock } from './clock.ts';
 import { evidenceAgainMs } from './evidence.ts';
 import { annotations, childNames } from './names.ts';
-import type { KubeObject, TrainingJob } from './objects.ts';
+import type { KubeObject } from './objects.ts';
 import { belongsTo } from './owners.ts';
 import { ownerReference } from './resources/owner.ts';
 import { keyOf } from './watch.ts';
@@ -32,13 +32,13 @@ export class KeySecrets {
   }
 
   /** @param jobs the two Jobs, if they are there */
-  of(job: TrainingJob, jobs: readonly KubeObject[]): KubeObject | undefined {
+  of(job: KubeObject, jobs: readonly KubeObject[]): KubeObject | undefined {
     const seen = this.#seen.get(keyOf(job));
     return seen && seen.job === job.metadata.uid ? seen.secret : namedBy(job, jobs);
   }
 
   /** One is there already: what it is. @throws notAllowed: where the operator may not ask, and no Job tells */
-  async find(job: TrainingJob, jobs: readonly KubeObject[]): Promise<KubeObject> {
+  async find(job: KubeObject, jobs: readonly KubeObject[]): Promise<KubeObject> {
     const { name, namespace } = job.metadata;
     try {
       return await this.#api.get<KubeObject>('Secret', childNames(name).keys, { namespace });
@@ -50,12 +50,12 @@ export class KeySecrets {
   }
 
   /** It was made, or found. */
-  note(job: TrainingJob, secret: KubeObject): void {
+  note(job: KubeObject, secret: KubeObject): void {
     this.#seen.set(keyOf(job), { job: job.metadata.uid!, at: this.#clock.now(), secret: bare(secret) });
   }
 
   /** Kubernetes says that it is gone; that may be an old story. */
-  doubt(job: TrainingJob): void {
+  doubt(job: KubeObject): void {
     const seen = this.#seen.get(keyOf(job));
     const now = this.#clock.now();
     if (seen && now - seen.at < evidenceAgainMs) return;
@@ -68,7 +68,7 @@ export class KeySecrets {
 }
 
 /** Where both Jobs agree. */
-function namedBy(job: TrainingJob, jobs: readonly KubeObject[]): KubeObject | undefined {
+function namedBy(job: KubeObject, jobs: readonly KubeObject[]): KubeObject | undefined {
   const uids = new Set(jobs.filter(one => belongsTo(one, job)).flatMap(({ metadata }) => metadata.annotations?.[annotations.keys] ?? []));
   const [uid] = uids;
   if (uids.size !== 1) return undefined;

@@ -21,6 +21,10 @@ export const labels = {
   /** The name of the TrainingJob, or what is left of it in 63 characters. */
   job: `${group}/job`,
   component: `${group}/component`,
+  /** Of a job that is a trial: the name of its Sweep, its number from 0, and which of its replicates it is, from 1. */
+  sweep: `${group}/sweep`,
+  trial: `${group}/trial`,
+  replicate: `${group}/replicate`,
   /** Of the operator's own pods. */
   role: 'app.kubernetes.io/component',
   /** Kueue's: passed on to the Job of the workers. */
@@ -32,6 +36,15 @@ export const annotations = {
   applied: `${group}/applied`,
   /** Of a Job: the uid of the Secret with the keys that its pods have. */
   keys: `${group}/keys`,
+  /** Of a job that is compared with others: the metric. */
+  objective: `${group}/objective`,
+  /** Of a job that is a trial: its choice, as JSON, and the stage that it was chosen for. */
+  parameters: `${group}/parameters`,
+  group: `${group}/group`,
+  /** Why its sweep has ended it before its time. */
+  stopped: `${group}/stopped`,
+  /** It is suspended as its sweep is, and goes on with it. */
+  suspended: `${group}/suspended-by-sweep`,
 } as const;
 
 export type Component = 'coordinator' | 'worker';

@@ -1,8 +1,10 @@
 /**
  * The objects of Kubernetes that we read and write, as they come over the wire: only the fields that something here looks at.
  */
+import type { SweepSpecInput } from '../trainer/search/sweepSpec.ts';
 import type { JobInput } from '../trainer/spec.ts';
 import type { Condition, JobStatus } from './status.ts';
+import type { SweepStatus } from './sweepStatus.ts';
 
 export interface ObjectMeta {
   readonly name: string;
@@ -43,6 +45,12 @@ export interface TrainingJob extends KubeObject {
   /** As the user gave it, with the defaults of the CRD. */
   readonly spec: JobInput['spec'];
   readonly status?: JobStatus;
+}
+
+export interface Sweep extends KubeObject {
+  /** As the user gave it, with the defaults of the CRD. */
+  readonly spec: SweepSpecInput;
+  readonly status?: SweepStatus;
 }
 
 export interface BatchJob extends KubeObject {

@@ -54,15 +54,15 @@ export interface EventDraft {
   readonly message: string;
 }
 
-/** Carried out in this order: create, apply, remove, status, events. */
-export interface Plan {
+/** Carried out in this order: create, apply, remove, status, events. @typeParam S the status of what it is about */
+export interface Plan<S = JobStatus> {
   /** Made only where they are not there yet: what must never be overwritten. */
   readonly create: readonly AnyObject[];
   /** Server-side apply, by force: the fields are ours. Of a Job that is there already only those that may change; its uid says which one is meant. */
   readonly apply: readonly AnyObject[];
   readonly remove: readonly ObjectRef[];
   /** The whole status as it should be; it is written if it differs from the observed one. */
-  readonly status: JobStatus;
+  readonly status: S;
   /** More has changed in it than numbers that change all the time: it is to be written now. */
   readonly urgent?: boolean;
   readonly events: readonly EventDraft[];

@@ -1,6 +1,8 @@
 /**
  * Where a run stands, as the columns of `kubectl get` show it.
  */
+
+import { joined, mostReports, type ToldReports } from '../coordinator/objectiveReports.ts';
 import type { Progress } from '../coordinator/progress.ts';
 import type { LastCheckpoint } from './lastCheckpoint.ts';
 import type { JobStatus } from './status.ts';
@@ -20,6 +22,13 @@ export function progressFields({ epoch, epochs, step, steps, loss, metric, etaSe
   };
 }
 
+/** What is known of the objective: a coordinator that was started again, or its last word, may not tell all that was told before. */
+export function objectiveFields({ objective: before }: JobStatus, now: ToldReports | undefined): Pick<JobStatus, 'objective'> {
+  if (!now || now.reports.length === 0) return {};
+  if (before?.metric !== now.metric) return { objective: now };
+  return { objective: { metric: now.metric, reports: joined(before.reports, now.reports).slice(-mostReports) } };
+}
+
 /** Of a run whose coordinator was stopped: where it stood is where its last checkpoint is. */
 export function stoppedFields(before: JobStatus, last: LastCheckpoint | undefined): JobStatus {
   if (!last || (before.step ?? 0) > last.step) return {};
@@ -28,7 +37,20 @@ export function stoppedFields(before: JobStatus, last: LastCheckpoint | undefine
 
 /** Fields that change all the time while a run goes on. */
 export const volatileFields = [
-  ...(['epoch', 'epochs', 'step', 'steps', 'progress', 'lossName', 'loss', 'metric', 'eta', 'checkpointStep', 'checkpointTime'] as const),
+  ...([
+    'epoch',
+    'epochs',
+    'step',
+    'steps',
+    'progress',
+    'lossName',
+    'loss',
+    'metric',
+    'objective',
+    'eta',
+    'checkpointStep',
+    'checkpointTime',
+  ] as const),
 ] satisfies (keyof JobStatus)[];
 
 /** Four places, or four digits where these would say nothing. */

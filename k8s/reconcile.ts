@@ -20,7 +20,7 @@ import { type Asks, isQueued, running, suspending } from './policies/suspend.ts'
 import { obstacle } from './policies/taken.ts';
 import { expiresInMs } from './policies/ttl.ts';
 import { patienceMs, rejection, waiting } from './policies/waiting.ts';
-import { progressFields, stoppedFields } from './progressFields.ts';
+import { objectiveFields, progressFields, stoppedFields } from './progressFields.ts';
 import { numDone, queued, runEnded, standingOf, steadied } from './readiness.ts';
 import { jobFileIn, keysIn, missingChildren } from './resources/children.ts';
 import { coordinatorJob } from './resources/coordinatorJob.ts';
@@ -95,6 +95,7 @@ function carryOn(observed: Observed, accepted: Job, context: Context): Plan {
   const active = activity(before, startTime !== undefined && !spec.suspend && !isQueued(fleet, queue), now);
   const kept: JobStatus = {
     ...(progress && progressFields(progress)),
+    ...objectiveFields(before, progress?.objective),
     ...(fleet.coordinator.live.length === 0 && stoppedFields(before, lastCheckpoint)),
     ...active,
     startTime,

@@ -2,6 +2,7 @@
  * The status of a TrainingJob: one schema for the CRD, the operator that writes it and the command line that shows it.
  */
 import { z } from 'zod';
+import { reportsSchema } from '../coordinator/objectiveReports.ts';
 
 export const phases = ['Pending', 'Starting', 'Running', 'Suspending', 'Suspended', 'Succeeded', 'Failed'] as const;
 export type Phase = (typeof phases)[number];
@@ -17,7 +18,7 @@ export const time = z.string().max(64).meta({ format: 'date-time' });
 export const count = z.int().min(0);
 
 export const condition = z.strictObject({
-  type: z.string().max(316).describe('Accepted, PodsReady, Suspended, Complete or Failed.'),
+  type: z.string().max(316).describe('What it is about, such as Accepted, Complete or Failed.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('Whether it is so.'),
   observedGeneration: count.optional().describe('The generation of the spec that it is about.'),
   lastTransitionTime: time.describe('When status last changed.'),
@@ -61,6 +62,7 @@ export const statusSchema = z.strictObject({
   lossName: z.string().max(128).optional().describe('The loss, and in brackets what it wraps.'),
   loss: z.string().max(32).optional().describe('Of the last step.'),
   metric: z.string().max(32).optional().describe('Best validation Jaccard, pooled.'),
+  objective: reportsSchema.optional().describe('What the sweep that the job is a trial of looks for, epoch by epoch.'),
   eta: z.string().max(32).optional().describe('Time until the last epoch is done.'),
   checkpointStep: count.optional().describe('Step of the newest checkpoint.'),
   checkpointTime: time.optional().describe('When the newest checkpoint was written.'),

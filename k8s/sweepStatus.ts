@@ -4,12 +4,21 @@
 import { z } from 'zod';
 import { condition, count, time } from './status.ts';
 
-/** Partial: it ended, and some trials failed. */
+/** Partial: it ended, and some trials failed, or a limit ended it. */
 export const sweepPhases = ['Pending', 'Running', 'Suspending', 'Suspended', 'Succeeded', 'Partial', 'Failed'] as const;
+
+export type SweepPhase = (typeof sweepPhases)[number];
+
+/** Waiting: a trial that should run cannot, for want of quota, nodes and so on; no other is started before it does. */
+export const sweepConditionTypes = ['Accepted', 'Waiting', 'Suspended', 'Complete', 'Failed'] as const;
+export type SweepConditionType = (typeof sweepConditionTypes)[number];
 
 export const sweepStatusSchema = z.strictObject({
   observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
-  phase: z.enum(sweepPhases).optional().describe('Where the sweep stands, in one word. Partial: it ended, and some trials failed.'),
+  phase: z
+    .enum(sweepPhases)
+    .optional()
+    .describe('Where the sweep stands, in one word. Partial: it ended, and some trials failed, or a limit ended it.'),
   conditions: z.array(condition).max(16).optional().describe('Where the sweep stands, in detail.'),
   stage: z.string().max(63).optional().describe('The stage under way.'),
   progress: z.string().max(64).optional().describe('Trials that ended, of all that are known.'),

@@ -2,6 +2,7 @@
  * What a process left when it ended: one JSON object, or where it could not write one the end of its log.
  */
 import { z } from 'zod';
+import { reportsSchema } from '../coordinator/objectiveReports.ts';
 
 const messageSchema = z.union([
   z.object({
@@ -19,6 +20,7 @@ const messageSchema = z.union([
       bestEpoch: z.int().optional(),
       jaccard: z.number().optional(),
       weightsDigest: z.string().max(128).optional(),
+      objective: reportsSchema.optional(),
     }),
   }),
 ]);

@@ -35,6 +35,10 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       description: 'tcp://address:port, * being any free port; or ipc:///folder/name.',
     }),
     progress: Flags.string({ helpValue: 'host:port', description: 'Serve GET /progress (JSON) and GET /healthz there, over HTTP.' }),
+    objective: Flags.string({
+      helpValue: 'METRIC',
+      description: 'Tell with the progress, and at the end, what each epoch shows of this metric: validation/jaccard.',
+    }),
     keys: keysFlag,
   };
 
@@ -47,6 +51,8 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { createRunKeys, readRunKeys } = await import('../../coordinator/exchange/keys.ts');
     const { advanceProgress, startProgress } = await import('../../coordinator/progress.ts');
     const { serveProgress } = await import('../../coordinator/progressServer.ts');
+    const { Reports } = await import('../../coordinator/objectiveReports.ts');
+    const { RunFolder } = await import('../../trainer/storage/runFolder.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
@@ -61,17 +67,21 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       return `${program} worker ${args.job}${settings} --join ${address}${keys ? ` --keys ${file}` : ''}`;
     };
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
+    const reports = flags.objective === undefined ? undefined : new Reports(new RunFolder(out), flags.objective);
+    const told = () => ({ ...state.progress, ...(reports && { objective: reports.told }) });
     let state = startProgress(name, loaded.job.spec.workers.replicas);
-    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, () => state.progress);
+    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told);
     const resume = flags.continue ? 'ifBegun' : flags.resume;
     const { listen, mirror } = flags;
     try {
       for await (const event of lead({ ...loaded, out, resume, mirror, listen, keys, signal })) {
         view.show(event);
         state = advanceProgress(state, event, new Date());
+        reports?.take(event);
         if (event.event !== 'done') continue;
         const { steps, bestEpoch, best, weightsDigest } = event;
-        leaveLastWord({ result: { steps, bestEpoch, jaccard: best.pooled.jaccard, weightsDigest } });
+        const result = { steps, bestEpoch, jaccard: best.pooled.jaccard, weightsDigest };
+        leaveLastWord({ result: { ...result, ...(reports && { objective: reports.last }) } });
       }
     } catch (error) {
       state = advanceProgress(state, { event: 'failed' }, new Date());

@@ -5,7 +5,7 @@ import { errorCodes } from '../../trainer/errors.ts';
 import type { Said } from '../conditions.ts';
 import type { Fleet } from '../fleet.ts';
 import type { Observed } from '../plan.ts';
-import { progressFields, shownNumber } from '../progressFields.ts';
+import { objectiveFields, progressFields, shownNumber } from '../progressFields.ts';
 import type { ConditionType, JobStatus } from '../status.ts';
 import { resultOf } from './completion.ts';
 import type { Verdict } from './failure.ts';
@@ -32,7 +32,7 @@ export function outcomeOf(
   });
   const result = resultOf(fleet, progress);
   if (result) {
-    const { steps, jaccard, weightsDigest } = result;
+    const { steps, jaccard, weightsDigest, objective } = result;
     const { steps: ofAll, epochs } = { ...job.status, ...(progress && progressFields(progress)) };
     const score = jaccard === undefined ? undefined : shownNumber(jaccard);
     const message = `the run has ended${steps === undefined ? '' : ` after ${steps} steps`}${score === undefined ? '' : `, with a validation Jaccard of ${score}`}`;
@@ -44,6 +44,7 @@ export function outcomeOf(
         ...(steps !== undefined && steps === ofAll && epochs !== undefined && { epoch: epochs, progress: `${epochs}/${epochs}` }),
         ...(score !== undefined && { metric: score }),
         ...(weightsDigest !== undefined && { weightsDigest }),
+        ...objectiveFields({ ...job.status, ...objectiveFields(job.status ?? {}, progress?.objective) }, objective),
       },
     };
   }

@@ -11,10 +11,12 @@ import { podTemplate } from './podTemplate.ts';
 export function coordinatorJob(recipe: Recipe, keys: string): AnyObject {
   const { owner } = recipe;
   const metadata = metaOf(owner, childNames(owner.metadata.name).coordinator, 'coordinator');
+  const objective = owner.metadata.annotations?.[annotations.objective];
   const args = [
     ...['coordinator', places.job, '--out', places.run],
     ...['--listen', `tcp://0.0.0.0:${ports.control}`, '--keys', places.keys],
     ...['--progress', `0.0.0.0:${ports.progress}`, '--continue', '--mirror'],
+    ...(objective === undefined ? [] : [`--objective=${objective}`]),
   ];
   return {
     apiVersion: 'batch/v1',

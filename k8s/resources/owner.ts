@@ -3,7 +3,7 @@
  */
 import type { Job } from '../../trainer/spec.ts';
 import { apiVersion, type Component, fieldManager, labels } from '../names.ts';
-import type { ObjectMeta, OwnerReference, TrainingJob } from '../objects.ts';
+import type { KubeObject, ObjectMeta, OwnerReference, TrainingJob } from '../objects.ts';
 import type { Settings } from '../plan.ts';
 
 /** What the children of a job are made of. */
@@ -14,9 +14,9 @@ export interface Recipe {
   readonly settings: Settings;
 }
 
-export const ownerReference = ({ metadata }: TrainingJob): OwnerReference => ({
+export const ownerReference = ({ kind, metadata }: KubeObject): OwnerReference => ({
   apiVersion,
-  kind: 'TrainingJob',
+  kind,
   name: metadata.name,
   uid: metadata.uid!,
   controller: true,

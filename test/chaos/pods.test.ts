@@ -132,6 +132,15 @@ const taleOf = (run: string): string[] =>
     .filter(({ event, step }, i, all) => event !== 'checkpoint' || all.slice(0, i).some(one => one.event === 'epoch' && one.step === step))
     .map(({ event, step, epoch }) => [event, step, epoch].filter(value => value !== undefined).join(' '));
 
+/** What each epoch has shown, as whoever compares runs by it is told. */
+const dicesOf = (run: string) =>
+  readFileSync(join(run, 'metrics.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+    .filter(({ event }) => event === 'epoch')
+    .map(({ epoch, step, validation: { pooled } }) => ({ epoch, step, value: pooled.dice, jaccard: pooled.jaccard }));
+
 const recordOf = (run: string) => JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
 
 /** The run folder is that of an undisturbed run; the copy in the store is the same, to the byte. */
@@ -264,12 +273,16 @@ test.each([30, 5])(
 
     rmSync(first, { recursive: true });
     const again = ['c', 'd'].map(id => work(id, place));
-    const resumed = coordinate(second, place);
+    const resumed = coordinate(second, place, undefined, ['--objective', 'validation/dice']);
     expect(await resumed.finished).toMatchObject({ code: 0, stderr: '' });
     for (const { finished } of again) expect(await finished).toMatchObject({ code: 0, stderr: '' });
     const { weights, best } = recordOf(second);
     expect(resumed.lastWord()).toEqual({
-      result: { steps: 16, bestEpoch: best.epoch, jaccard: best.validation.pooled.jaccard, weightsDigest: weights.digest },
+      result: {
+        ...{ steps: 16, bestEpoch: best.epoch, jaccard: best.validation.pooled.jaccard, weightsDigest: weights.digest },
+        // Of epochs before it was resumed too.
+        objective: { metric: 'validation/dice', reports: dicesOf(out('undisturbed')) },
+      },
     });
     expect(resultOf(second)).toEqual(undisturbed);
     expect(taleOf(second)).toEqual(taleOf(out('undisturbed')));
@@ -295,7 +308,7 @@ test('all workers are asked to go, the coordinator is not: it waits with what th
       if (event.event === 'step') steps.push(event.step);
       leave(event, child);
     },
-    ['--progress', `127.0.0.1:${port}`],
+    ['--progress', `127.0.0.1:${port}`, '--objective', 'validation/dice'],
   );
   await vi.waitFor(async () => expect(await progress()).toMatchObject({ phase: 'waiting', workers: 0, expected: 2 }), 60_000);
   const workers = ['a', 'b'].map(id => work(id, place));
@@ -308,17 +321,22 @@ test('all workers are asked to go, the coordinator is not: it waits with what th
   expect(checkpoint!.step).toBe(step);
   const others = ['c', 'd'].map(id => work(id, place));
   await vi.waitFor(
-    async () => expect(await progress()).toMatchObject({ phase: 'training', workers: 2, metric: { best: expect.any(Number) } }),
+    async () =>
+      expect(await progress()).toMatchObject({
+        ...{ phase: 'training', workers: 2, metric: { best: expect.any(Number) } },
+        objective: { metric: 'validation/dice', reports: expect.arrayContaining([expect.objectContaining({ epoch: 1 })]) },
+      }),
     60_000,
   );
   expect(await coordinator.finished).toMatchObject({ code: 0, stderr: '' });
   for (const { finished } of others) expect(await finished).toMatchObject({ code: 0, stderr: '' });
   expect(resultOf(run)).toEqual(undisturbed);
+  expect(coordinator.lastWord()).toMatchObject({ result: { objective: { reports: dicesOf(run) } } });
   expect(steps).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
 
   // Its pod is gone before anybody knew that it had succeeded. A worker has not heard of it either.
   const late = work('late', place);
-  const again = coordinate(out('over'), place);
+  const again = coordinate(out('over'), place, undefined, ['--objective', 'validation/dice']);
   expect(await again.finished).toMatchObject({ code: 0, stderr: '' });
   expect(again.lastWord()).toEqual(coordinator.lastWord());
   expect(resultOf(out('over'))).toEqual(undisturbed);

@@ -206,6 +206,57 @@ describe.skipIf(!hasKubernetes())('against a cluster', () => {
     });
   });
 
+  describe('submit of a sweep', () => {
+    const sweepFile = (name: string, more = '') =>
+      writeFile(
+        `${name}-sweep.yaml`,
+        `apiVersion: segfleet.dev/v1alpha1
+kind: Sweep
+metadata: {name: ${name}}
+spec:
+  objective: {metric: validation/jaccard}
+  method: grid
+  base: ${jobFile('base').split('/').at(-1)}
+  parameters: {loss.name: {values: [dice, focal]}}
+${more}`,
+      );
+    const sweep = (name: string) => api.get<AnyObject & { spec: Record<string, unknown> }>('Sweep', name, { namespace: 'default' });
+
+    test('takes its job with it', async () => {
+      expect(await run(['submit', sweepFile('losses'), '--dry-run'])).toMatchObject({
+        code: 0,
+        stdout: 'losses would be taken in namespace default',
+      });
+      const { code, stdout, stderr } = await run(['submit', sweepFile('losses'), '--set', 'training.epochs=7']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(
+        /^submitted the sweep losses in namespace default\nnext:\n {2}kubectl get sweep losses --namespace default --watch\n/,
+      );
+      const { spec } = await sweep('losses');
+      expect(spec.base).toMatchObject({
+        metadata: { labels: { 'kueue.x-k8s.io/queue-name': 'research' } },
+        spec: { data: { path: 's3://bucket/data' }, training: { epochs: 7, batch: 8, lanes: 4 } },
+      });
+      const again = await run(['submit', sweepFile('losses')]);
+      expect(again.code).toBe(7);
+      expect(again.stderr).toContain('there is a sweep losses in namespace default already; see it with `kubectl get sweep losses');
+    });
+
+    test.each<[string, string, string[], string]>([
+      ['to follow it', '', ['--follow'], '--follow follows one job, and this is a sweep'],
+      ['a search that pauses', '  earlyStop: {type: asha}\n', [], 'pauses trials and lets them go on, which a cluster does not do'],
+      [
+        'data that only this machine has',
+        '',
+        ['--set', 'data.path=here'],
+        'the trial with loss.name=dice: data.path is here, and file: URLs',
+      ],
+    ])('%s', async (_, more, words, sentence) => {
+      const finished = await run(['submit', sweepFile('another', more), ...words]);
+      expect(finished).toMatchObject({ code: 2, stderr: expect.stringContaining(sentence) });
+    });
+  });
+
   test('list shows how far jobs are, those of all namespaces too', async () => {
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team-a' } });
     await api.create({ ...jobOf('vessels'), metadata: { name: 'vessels', namespace: 'team-a' } });

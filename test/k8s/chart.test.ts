@@ -478,7 +478,9 @@ describe.skipIf(!hasHelm() || !hasKubernetes())('the chart on a cluster', () => 
 
   /** In the namespaces that it looks after. */
   const operatorRights = {
-    'trainingjobs.segfleet.dev': 'delete get list watch',
+    'sweeps.segfleet.dev': 'get list watch',
+    'sweeps.segfleet.dev/status': 'patch',
+    'trainingjobs.segfleet.dev': 'create delete get list patch watch',
     'trainingjobs.segfleet.dev/status': 'patch',
     'jobs.batch': 'create delete get list patch watch',
     services: 'create get list patch watch',

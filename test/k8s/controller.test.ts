@@ -483,7 +483,7 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
       verbs,
     });
     const rules = [
-      rule('segfleet.dev', 'trainingjobs', 'trainingjobs/status'),
+      rule('segfleet.dev', 'trainingjobs', 'trainingjobs/status', 'sweeps', 'sweeps/status'),
       rule('', 'services', 'configmaps', 'pods', 'events'),
       rule('batch', 'jobs'),
       rule('policy', 'poddisruptionbudgets'),

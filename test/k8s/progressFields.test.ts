@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { withConditions } from '../../k8s/conditions.ts';
-import { progressFields, shownNumber, shownTime } from '../../k8s/progressFields.ts';
+import { objectiveFields, progressFields, shownNumber, shownTime } from '../../k8s/progressFields.ts';
 
 test.each([
   [0.123_45, '0.1235'],
@@ -47,4 +47,19 @@ test('a condition keeps its time while it stays true or false, whatever is said 
   const accepted = withConditions({ conditions: third }, { Accepted: { status: 'True', reason: 'D', message: 'd' } }, at(3));
   expect(accepted.map(({ type }) => type)).toEqual(['Accepted', 'PodsReady']);
   expect(withConditions({ conditions: accepted }, { Accepted: undefined }, at(4)).map(({ type }) => type)).toEqual(['PodsReady']);
+});
+
+test('what was told of the objective before is kept where less is told now', () => {
+  const report = (epoch: number, value: number) => ({ epoch, step: 8 * epoch, value });
+  const objective = (...values: [epoch: number, value: number][]) => ({
+    metric: 'validation/dice',
+    reports: values.map(one => report(...one)),
+  });
+  const before = { objective: objective([1, 0.5], [2, 0.6]) };
+  expect(objectiveFields(before, undefined)).toEqual({});
+  expect(objectiveFields(before, objective())).toEqual({});
+  expect(objectiveFields({}, objective([1, 0.5]))).toEqual({ objective: objective([1, 0.5]) });
+  expect(objectiveFields(before, objective([2, 0.6], [3, 0.7]))).toEqual({ objective: objective([1, 0.5], [2, 0.6], [3, 0.7]) });
+  const other = { metric: 'validation/loss', reports: [report(1, 2)] };
+  expect(objectiveFields(before, other)).toEqual({ objective: other });
 });

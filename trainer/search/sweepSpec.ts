@@ -249,6 +249,7 @@ const checked = <F extends z.ZodRawShape>(fields: F) =>
 /** What a sweep says below `spec` where its job stands in it, as on a cluster. */
 export const sweepSpecSchema = checked({ base: template });
 export type SweepSpec = z.infer<typeof sweepSpecSchema>;
+export type SweepSpecInput = z.input<typeof sweepSpecSchema>;
 
 /** The file: its job may be another file. */
 export const sweepFileSchema = z.strictObject({

@@ -10,8 +10,8 @@ export type Parameters = Readonly<Record<string, unknown>>;
 
 /** What is the same in all runs of a sweep. */
 export interface Frame {
-  /** Of each run, unless the job says otherwise. */
-  readonly threads: number;
+  /** Of each run, unless the job says otherwise. Without it whoever runs them decides. */
+  readonly threads?: number;
   /** Epochs after which trials end in any case, where the search says so. */
   readonly epochs?: number;
 }
@@ -79,7 +79,9 @@ const valueAt = (value: unknown, path: readonly string[]): unknown =>
 function frameSettings({ job }: LoadedJob, parameters: Parameters, { threads, epochs }: Frame): string[] {
   const isSet = (path: string) => Object.keys(parameters).some(key => key === path);
   return [
-    ...(job.spec.training.threads === undefined && !isSet('training.threads') ? [`training.threads=${threads}`] : []),
+    ...(threads !== undefined && job.spec.training.threads === undefined && !isSet('training.threads')
+      ? [`training.threads=${threads}`]
+      : []),
     ...(epochs !== undefined && !isSet('training.epochs') ? [`training.epochs=${epochs}`] : []),
   ];
 }

@@ -8,7 +8,7 @@ import { metricNames } from '../metrics/counts.ts';
 import type { SweepSpec } from '../search/sweepSpec.ts';
 import type { EpochEvent } from '../tracking/events.ts';
 
-interface Reported {
+export interface Reported {
   readonly better: 'higher' | 'lower';
   readonly of: (epoch: EpochEvent) => number;
 }
@@ -29,6 +29,22 @@ const reported: Readonly<Record<string, Reported>> = {
   'training/loss': { better: 'lower', of: ({ loss }) => loss },
 };
 
+/** What runs report under that name. @throws usage: no run does */
+export function reportedAs(metric: string): Reported {
+  const name = metric.replace(/^val\//, 'validation/');
+  if (Object.hasOwn(reported, name)) return reported[name];
+  if (name.startsWith('test/')) {
+    throw new SegfleetError(
+      'usage',
+      `objective.metric is ${metric}, and what is chosen by the test part is not tested by it any more; choose by validation/${name.slice('test/'.length)}`,
+    );
+  }
+  const known = Object.keys(reported);
+  const near = closest(name, known);
+  const guess = distance(name, near) <= 3 ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
+  throw new SegfleetError('usage', `objective.metric is ${metric}, which no run reports; ${guess}`);
+}
+
 export class Objective {
   readonly #of: Reported['of'];
   readonly #sign: 1 | -1;
@@ -36,20 +52,7 @@ export class Objective {
 
   /** @throws usage: no run reports it, or it is looked for in the wrong direction */
   constructor({ metric, goal, target }: SweepSpec['objective']) {
-    const name = metric.replace(/^val\//, 'validation/');
-    const known = Object.keys(reported);
-    const found = Object.hasOwn(reported, name) ? reported[name] : undefined;
-    if (!found) {
-      if (name.startsWith('test/')) {
-        throw new SegfleetError(
-          'usage',
-          `objective.metric is ${metric}, and what is chosen by the test part is not tested by it any more; choose by validation/${name.slice('test/'.length)}`,
-        );
-      }
-      const near = closest(name, known);
-      const guess = distance(name, near) <= 3 ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
-      throw new SegfleetError('usage', `objective.metric is ${metric}, which no run reports; ${guess}`);
-    }
+    const found = reportedAs(metric);
     if ((found.better === 'higher') !== (goal === 'maximize')) {
       const other = goal === 'maximize' ? 'minimize' : 'maximize';
       throw new SegfleetError(

@@ -16,7 +16,7 @@ import type { SweepFolder } from './sweepFolder.ts';
 
 export interface Prepared {
   readonly sweep: LoadedSweep;
-  readonly frame: Frame;
+  readonly frame: Frame & { readonly threads: number };
   /** SHA-256 of what decides which trials there are. */
   readonly chosenBy: string;
   readonly cores: number;
@@ -53,7 +53,7 @@ export async function prepare({ sweep, folder, cores = availableParallelism() }:
   const data = new DataSets(base.folder);
   const first = await data.of(base.job.job);
   const epochs = epochsOf(sweep, first.stepsPerEpoch);
-  const frame: Frame = { threads, ...(epochs !== undefined && { epochs }) };
+  const frame = { threads, ...(epochs !== undefined && { epochs }) };
 
   const ofEpochs = epochs ?? base.job.job.spec.training.epochs;
   const maxTime = spec.earlyStop?.timeMetric === 'step' ? ofEpochs * first.stepsPerEpoch : ofEpochs;
@@ -86,7 +86,7 @@ export function identityOf(sweep: LoadedSweep): string {
 const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].includes(method);
 
 /** Epochs after which a trial ends in any case, where the search says so. */
-function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | undefined {
+export function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | undefined {
   const { epochs } = base.job.job.spec.training;
   // A longer one is refused by the strategy.
   if (spec.method === 'hyperband' && spec.hyperband) return Math.min(spec.hyperband.maxTime, epochs);
@@ -103,7 +103,7 @@ function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | 
 }
 
 /** The job of each trial that is known, and of the ends of each range. */
-function* checked(sweep: LoadedSweep, known: readonly Parameters[], frame: Frame): Generator<Job> {
+export function* checked(sweep: LoadedSweep, known: readonly Parameters[], frame: Frame): Generator<Job> {
   const { count } = sweep.spec.replicates;
   for (const [number, parameters] of known.entries()) {
     yield jobOf(sweep, parameters, number, 1, frame).job;

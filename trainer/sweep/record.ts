@@ -29,7 +29,7 @@ export function bestOf(trials: readonly TrialRecord[], objective: Pick<Objective
   return best;
 }
 
-function trialRecord(trial: SweepTrial): TrialRecord {
+export function trialRecord(trial: SweepTrial): TrialRecord {
   const { number, parameters, group, forkedFrom } = trial;
   const runs = trial.runs.map(run => runRecord(run, trial.runs.length));
   const values = runs.flatMap(({ value, state }) => (value === undefined || state === 'failed' ? [] : [value]));

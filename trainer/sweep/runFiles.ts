@@ -11,7 +11,7 @@ import type { Objective } from './objective.ts';
 
 const numberOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-export const reportOf = (event: EpochEvent, objective: Objective): EpochReport => ({
+export const reportOf = (event: EpochEvent, objective: Pick<Objective, 'valueOf'>): EpochReport => ({
   epoch: event.epoch,
   step: event.step,
   value: numberOrNull(objective.valueOf(event)),
@@ -19,7 +19,7 @@ export const reportOf = (event: EpochEvent, objective: Objective): EpochReport =
 });
 
 /** Of the epochs that a checkpoint stands behind, rising. */
-export function readReports(folder: RunFolder, objective: Objective): EpochReport[] {
+export function readReports(folder: RunFolder, objective: Pick<Objective, 'valueOf'>): EpochReport[] {
   if (!existsSync(folder.events)) return [];
   const reports: EpochReport[] = [];
   let stored = 0;

@@ -11,6 +11,8 @@ import { describeIssue, type LoadedJob, pathOf, readDocument, settleJob, type Ya
 
 export interface LoadedSweep {
   readonly name: string;
+  /** Of a cluster. */
+  readonly namespace?: string;
   /** All defaults written out, the job in it. */
   readonly spec: SweepSpec;
   /** The sweep file, for sentences. */
@@ -32,7 +34,18 @@ export function loadSweep(file: string, settings: readonly string[] = []): Loade
 }
 
 export function parseSweep(text: string, file: string, settings: readonly string[] = []): LoadedSweep {
-  const document = readDocument(text, file, 'sweep');
+  return settle(readDocument(text, file, 'sweep'), settings);
+}
+
+/** Whether a file says that it is a sweep; what is wrong with it is said by whoever reads it. @throws notFound: it cannot be read */
+export const isSweepFile = (file: string): boolean => /^kind:\s*["']?Sweep\b/m.test(readText(file, 'job file'));
+
+/** A sweep that is no file, and has its job in it. @param source what it is called in sentences @throws usage */
+export const checkSweep = (value: Record<string, unknown>, source: string): LoadedSweep =>
+  settle({ file: source, value, at: () => source }, []);
+
+function settle(document: YamlDocument, settings: readonly string[]): LoadedSweep {
+  const { file } = document;
   const given = document.value as { metadata?: { name?: unknown }; spec?: Record<string, unknown> };
   const base = given.spec?.base;
   // The job has its own sentences: what is wrong in it is told as `train` would.
@@ -68,7 +81,8 @@ function inline(document: YamlDocument, settings: readonly string[]): LoadedSwee
 function settleSweep({ metadata, spec }: Pick<SweepFile, 'metadata' | 'spec'>, file: string, base: LoadedSweep['base']): LoadedSweep {
   const { labels, annotations } = base.job.job.metadata;
   const template = { ...((labels || annotations) && { metadata: { labels, annotations } }), spec: base.job.job.spec };
-  return { name: metadata.name, spec: { ...spec, base: template }, file, base };
+  const { name, namespace } = metadata;
+  return { name, ...(namespace !== undefined && { namespace }), spec: { ...spec, base: template }, file, base };
 }
 
 /** The spec with paths that are right when read from `folder`. */

@@ -52,13 +52,16 @@ app.kubernetes.io/component: operator
 {{/* What the operator does to jobs and what belongs to them. It enters no pods, and deletes no more than jobs and their Jobs: the rest goes with its owner. */}}
 {{- define "segfleet.rules" -}}
 - apiGroups: [segfleet.dev]
-  resources: [trainingjobs]
-  verbs: [get, list, watch, delete]
+  resources: [sweeps]
+  verbs: [get, list, watch]
 - apiGroups: [segfleet.dev]
-  resources: [trainingjobs/status]
+  resources: [trainingjobs] # makes those that are trials of a sweep, and suspends them
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [segfleet.dev]
+  resources: [trainingjobs/status, sweeps/status]
   verbs: [patch]
 - apiGroups: [segfleet.dev]
-  resources: [trainingjobs/finalizers] # so that children may hold their owner back where the cluster demands that right
+  resources: [trainingjobs/finalizers, sweeps/finalizers] # so that children may hold their owner back where the cluster demands that right
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]

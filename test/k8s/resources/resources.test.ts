@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { childNames } from '../../../k8s/names.ts';
+import { annotations, childNames } from '../../../k8s/names.ts';
 import type { AnyObject } from '../../../k8s/objects.ts';
 import type { Settings } from '../../../k8s/plan.ts';
 import { isApplied, withHash } from '../../../k8s/resources/applied.ts';
@@ -105,6 +105,8 @@ describe('the Job of the coordinator', () => {
       ...['coordinator', '/etc/segfleet/job/job.yaml', '--out', '/var/lib/segfleet/run', '--listen', 'tcp://0.0.0.0:5555'],
       ...['--keys', '/etc/segfleet/keys/keys.json', '--progress', '0.0.0.0:8080', '--continue', '--mirror'],
     ]);
+    const trial = trainingJob({}, { annotations: { [annotations.objective]: 'validation/dice' } });
+    expect((containerOf(coordinatorJob(recipeOf(trial), 'uid')).args as string[]).at(-1)).toBe('--objective=validation/dice');
   });
 
   test('is ready when it says so, and asks for a little', () => {

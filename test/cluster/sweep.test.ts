@@ -1,0 +1,82 @@
+/**
+ * A sweep on a real cluster: the file of `sweep run`, submitted, comes to the same weights and the same best trial as here.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SweepStatus } from '../../k8s/sweepStatus.ts';
+import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
+import { canStartCluster } from '../tools/cluster.ts';
+import { Installation } from '../tools/installation.ts';
+import { writeJob } from '../tools/jobs.ts';
+
+const can = canStartCluster();
+const nuclei = new URL('../../examples/nuclei', import.meta.url).pathname;
+let at: Installation;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'segfleet-sweep-'));
+  if (!can) return;
+  at = await Installation.start({ nodes: 2 });
+  await at.prepareNamespace();
+  await at.succeed('dataset', 'shard', nuclei, '--out', 's3://data/nuclei');
+  await at.helm('install');
+}, 300_000);
+
+afterAll(async () => {
+  await at?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const sweepFile = () =>
+  writeJob(
+    folder,
+    `apiVersion: segfleet.dev/v1alpha1
+kind: Sweep
+metadata: {name: losses}
+spec:
+  objective: {metric: validation/dice}
+  method: grid
+  base:
+    spec:
+      seed: 5
+      data: {path: s3://data/nuclei, size: {height: 48, width: 48}, channels: 1, split: {validation: 0.2}}
+      model: {name: unet, width: 16}
+      training: {epochs: 2, batch: 8, threads: 1}
+  parameters:
+    loss.name: {values: [dice, focal]}
+  limits: {parallelTrials: 2}
+`,
+    'losses.yaml',
+  );
+
+describe.skipIf(!can)('a sweep on a cluster', () => {
+  test('comes to its end, with the weights and the best trial that it has here', async () => {
+    const file = sweepFile();
+    expect(await at.succeed('submit', file, '--namespace', at.namespace)).toContain('submitted the sweep losses');
+    await at.kubectl('wait', 'sweep/losses', '--for=condition=Complete', '--timeout=240s');
+    const { status } = (await at.get('sweep', 'losses')) as unknown as { status: SweepStatus };
+    expect(status).toMatchObject({ phase: 'Succeeded', progress: '2/2', trials: { total: 2, succeeded: 2, failed: 0, running: 0 } });
+
+    const out = join(folder, 'here');
+    await at.succeed('sweep', 'run', file, '--out', out);
+    const record: SweepRecord = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
+    for (const { number, runs } of record.trials) {
+      const job = await at.get('trainingjob', `losses-000${number}`);
+      expect(job.status.weightsDigest).toBe(JSON.parse(readFileSync(join(out, runs[0].folder, 'run.json'), 'utf8')).weights.digest);
+    }
+    const best = record.trials[record.best!];
+    expect(status.best).toEqual({
+      job: `losses-000${best.number}`,
+      value: best.value!.toFixed(4),
+      parameters: best.parameters,
+    });
+    const [, row] = (await at.kubectl('get', 'sweeps')).split('\n');
+    expect(row.split(/\s{2,}/).slice(0, 7)).toEqual(['losses', 'Succeeded', 'grid', '2/2', '0', '0', best.value!.toFixed(4)]);
+
+    await at.kubectl('delete', 'sweep', 'losses', '--cascade=foreground', '--timeout=60s');
+    expect(await at.kubectl('get', 'trainingjobs', '--output=name')).toBe('');
+  }, 400_000);
+});
