@@ -77,10 +77,11 @@ describe("the paper's tables", () => {
       table: '1',
       dataset: 'isic2018',
       method: 'FocusNet (ALL)',
+      network: 'FocusNet',
       parameters: { epsilon, omega, gamma: 0.1 },
       scores: jaccards.map(scoresOf),
     });
-    const baseline: TableEntry = { table: '1', dataset: 'isic2018', method: 'FocusNet (DL)', scores: [scoresOf(0.7)] };
+    const baseline: TableEntry = { table: '1', dataset: 'isic2018', method: 'FocusNet (DL)', network: 'FocusNet', scores: [scoresOf(0.7)] };
     const tables = makePaperTables([at(0.3, 6, 0.81, 0.83), at(0.3, 8, 0.8), at(0.5, 6), baseline]);
     writeFileSync(join(folder.path, 'tables.csv'), renderCsv(tables, 'smoke'));
     const { parts } = paper(readPaperTables([folder.path]))!;
