@@ -130,6 +130,22 @@ test('a second driver looks on, and ends as the first does', async () => {
   expect(refused.error).toMatchObject({ code: 'partial' });
 });
 
+test('who looks on is told when the driver ends without a word', async () => {
+  const text = toySweep(data, {}, { epochs: 500 });
+  const out = at('forsaken', 'sweep');
+  let follower: ReturnType<typeof drive> | undefined;
+  const { killed } = await driveAndKill(text, out, child => {
+    follower ??= drive(text, out, {}, event => {
+      if (event.event === 'report') child.kill('SIGKILL');
+    });
+  });
+  expect(killed).toBe(true);
+  expect((await follower!).error).toMatchObject({
+    code: 'unavailable',
+    message: `the process that drove ${out} has ended without a word; run the sweep again to go on`,
+  });
+});
+
 describe('asked from elsewhere', () => {
   const text = toySweep(data, {}, { epochs: 6 });
 
@@ -209,7 +225,9 @@ describe('killed with SIGKILL and run again it comes to the same', () => {
     const out = at(`${name} killed`, 'sweep');
     let kills = 0;
     for (let after = 4; ; after += Math.ceil(lines / 4)) {
-      const { killed, stderr } = await driveAndKill(text, out, after);
+      const { killed, stderr } = await driveAndKill(text, out, (child, line) => {
+        if (line === after) child.kill('SIGKILL');
+      });
       expect(stderr).toBe('');
       if (!killed) break;
       kills++;

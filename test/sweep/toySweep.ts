@@ -1,7 +1,7 @@
 /**
  * Sweeps of toy trials, in this process or in one of their own.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import { runSweep, type SweepEvent, type SweepOptions } from '../../trainer/sweep/driver.ts';
@@ -58,8 +58,12 @@ export async function drive(
   }
 }
 
-/** In a process that may be killed: with SIGKILL after so many lines. */
-export async function driveAndKill(text: string, out: string, lines: number): Promise<{ killed: boolean; stderr: string }> {
+/** In a process that may be killed. @param onLine called with the process and the number of each line that it writes, from 1 */
+export async function driveAndKill(
+  text: string,
+  out: string,
+  onLine: (child: ChildProcess, line: number) => void,
+): Promise<{ killed: boolean; stderr: string }> {
   const child = spawn(process.execPath, [new URL('./driverProcess.ts', import.meta.url).pathname, text, out], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -68,9 +72,7 @@ export async function driveAndKill(text: string, out: string, lines: number): Pr
   child.stderr.on('data', chunk => {
     stderr += chunk;
   });
-  createInterface({ input: child.stdout }).on('line', () => {
-    if (++seen === lines) child.kill('SIGKILL');
-  });
+  createInterface({ input: child.stdout }).on('line', () => onLine(child, ++seen));
   const signal = await new Promise(resolve => child.on('close', (_, how) => resolve(how)));
   return { killed: signal === 'SIGKILL', stderr };
 }

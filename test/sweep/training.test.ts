@@ -15,6 +15,7 @@ import { type TrainOptions, train } from '../../trainer/train.ts';
 import { segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
+import { onSmallDisk } from '../tools/smallDisk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-sweep-training-'));
 const at = (...parts: string[]) => join(folder, ...parts);
@@ -121,6 +122,18 @@ test('successive halving from the command line; its best job, trained by itself,
     'trial,replicate,state,group,training.optimizer.learningRate,val/jaccard,best_epoch,epochs,seconds,folder,reused_from,error',
   );
   expect(rows).toHaveLength(3);
+});
+
+test('a disk that is full ends a sweep with 11 and one sentence; where there is room it goes on', async () => {
+  const file = sweep('disk', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001, 0.01]}}\n');
+  const [disk, saved] = [at('disk'), at('saved')];
+  const under = onSmallDisk(disk, join(disk, 'sweep'), join(saved));
+  const full = await segfleet(['sweep', 'run', file, '--out', join(disk, 'sweep'), '--set', 'training.epochs=2'], { under });
+  expect(full.stderr).toMatch(/^error: .*no space left on the disk; free some space[^\n]*\n$/);
+  expect(full.code).toBe(11);
+  const after = await segfleet(['sweep', 'run', file, '--out', saved, '--set', 'training.epochs=2']);
+  expect(after).toMatchObject({ code: 0, stderr: '' });
+  expect(new SweepFolder(saved).readRecord()).toMatchObject({ status: 'succeeded', counts: { succeeded: 2, failed: 0 } });
 });
 
 test('a population: the worse member goes on with the weights of the better one', async () => {
