@@ -76,7 +76,7 @@ export function withPathsFrom(job: Job, base: string, folder: string): Job {
  * What of a job decides what comes out. Where things lie, how many workers there are and what a cluster makes of it does not; that data are
  * the same is told from their digest.
  */
-export function trainingOf({ spec: { seed, data, model, loss, deepSupervision, training } }: Job) {
+export function trainingOf({ spec: { seed, data, model, loss, deepSupervision, training } }: Pick<Job, 'spec'>) {
   return { seed, data: { ...data, path: '' }, model, loss, deepSupervision, training };
 }
 

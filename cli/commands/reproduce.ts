@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../trainer/errors.ts';
-import { BaseCommand, program, stopSignal } from '../base.ts';
+import { BaseCommand, stopSignal } from '../base.ts';
 
 export default class Reproduce extends BaseCommand {
   static override summary = "Do the paper's experiments again, at full size or smaller, and fill its tables with what comes out.";
@@ -9,7 +9,7 @@ export default class Reproduce extends BaseCommand {
 
 Tiers: smoke takes minutes a table on two cores, reduced about an hour, full is the paper's (213 trainings for all tables). What a tier reduces is told in the title of every table and in every file.
 
-Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md, tables.csv, convergence.csv, and figures as SVG and CSV. Started again it goes on: what is done is not done again, and a training that two tables need is done once. Where a training fails the others go on; the exit code is then 9.`;
+Writes <out>/<job or search>/ (folders of sweeps, which report and the commands of sweeps take), <out>/tables.md, tables.csv, convergence.csv, and figures as SVG and CSV. Started again it goes on: what is done is not done again, and a training that two tables need is done once. Where trainings fail the others go on; the exit code is then 9.`;
   static override examples = [
     '<%= config.bin %> reproduce table1 --tier smoke --data isic2018=data/isic2018',
     '<%= config.bin %> reproduce table1 table2 table3 table4 --dry-run --json',
@@ -49,29 +49,18 @@ Writes <out>/<cell>/seed-<n>/ (run folders), <out>/tables.md, tables.csv, conver
     const out = flags.out ?? (flags.tier === 'full' ? 'runs/paper' : `runs/paper-${flags.tier}`);
     const options = { inputs: argv as string[], tier: flags.tier, data, settings: flags.set ?? [], runs: flags.runs, out };
     const { planReproduction, reproduce } = await import('../../trainer/reproduce/reproduce.ts');
-    const { figuresLines, planLines, tablesLines } = await import('../render/reproduction.ts');
     if (flags['dry-run']) {
       const plan = await planReproduction(options);
+      const { planLines } = await import('../render/reproduction.ts');
       for (const line of planLines(plan)) this.log(line);
       return plan;
     }
-    const { preloadTensorFlow } = await import('../../trainer/engine/native.ts');
-    void preloadTensorFlow();
-    const { TrainingView } = await import('../render/training.ts');
     const json = this.jsonEnabled();
-    const view = new TrainingView({ json, program });
-    try {
-      for await (const event of reproduce({ ...options, signal: stopSignal() })) {
-        if (json) process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
-        else if (event.event === 'plan') for (const line of planLines(event)) this.log(line);
-        else if (event.event === 'cell') {
-          this.log(`[${event.number}/${event.of}] ${event.name}: ${event.message ? `failed, ${event.message}` : event.status}`);
-        } else if (event.event === 'tables') for (const line of tablesLines(event)) this.log(line);
-        else if (event.event === 'figures') for (const line of figuresLines(event)) this.log(line);
-        else if (event.event !== 'done') view.show(event);
-      }
-    } finally {
-      view.close();
+    const { reproductionLines } = await import('../render/reproduction.ts');
+    const render = reproductionLines();
+    for await (const event of reproduce({ ...options, signal: stopSignal() })) {
+      if (json) process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+      else for (const line of render(event)) this.log(line);
     }
     return undefined;
   }

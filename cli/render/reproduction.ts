@@ -4,17 +4,43 @@
 import { convergenceConvention } from '../../trainer/report/convergence.ts';
 import { aggregationTitles, cellLines, noiseRule } from '../../trainer/report/paper.ts';
 import type { FiguresEvent, TablesEvent } from '../../trainer/reproduce/outputs.ts';
-import type { Plan } from '../../trainer/reproduce/reproduce.ts';
+import type { Plan, ReproduceEvent } from '../../trainer/reproduce/reproduce.ts';
+import { sweepLines } from './sweep.ts';
 import { number, table } from './text.ts';
 
-export function* planLines({ title, changes, experiments, cells, runs, done, out }: Plan): Generator<string> {
+/** Lines of each event; what a sweep tells needs what it told before. */
+export function reproductionLines(): (event: ReproduceEvent) => Iterable<string> {
+  let titles = new Map<number, string>();
+  return function* lines(event) {
+    switch (event.event) {
+      case 'plan':
+        return yield* planLines(event);
+      case 'group':
+        titles = new Map(event.trials.entries());
+        return yield `\n[${event.number}/${event.of}] ${event.name}`;
+      case 'progress':
+        return yield* sweepLines(event.told, titles);
+      case 'failure':
+        return yield `${event.group}: failed, ${event.message}`;
+      case 'tables':
+        return yield* tablesLines(event);
+      case 'figures':
+        return yield* figuresLines(event);
+      default:
+        event satisfies never;
+    }
+  };
+}
+
+export function* planLines({ title, changes, experiments, groups, runs, out }: Plan): Generator<string> {
   yield title;
   for (const change of changes) yield `  ${change}`;
   yield table(
     ['', 'cells', 'trainings', 'shared with those above'],
     experiments.map(({ name, cells, runs, reused }) => [name, String(cells), String(runs), reused === 0 ? '' : String(reused)]),
   );
-  yield `${cells.length} cells, ${runs} trainings, ${done} of them done in ${out}`;
+  const done = groups.reduce((sum, group) => sum + group.done, 0);
+  yield `${runs} trainings; ${done} are done already in ${out}`;
 }
 
 export function* tablesLines({ title, changes, tables, convergence, notes, files }: TablesEvent): Generator<string> {

@@ -23,16 +23,17 @@ export async function showSweep(events: AsyncGenerator<SweepEvent, SweepRecord>,
   const titles = new Map<number, string>();
   for (; !next.done; next = await events.next()) {
     const event = next.value;
-    if (event.event === 'start') titles.set(event.trial, describeParameters(event.parameters));
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
-    else for (const line of linesOf(event, titles)) log(line);
+    else for (const line of sweepLines(event, titles)) log(line);
   }
   if (json) return;
   log(`\n${resultsTable(next.value)}`);
   log(`sweep folder: ${out} (sweep.json, trials/)\nnext:\n  ${program} sweep results ${out}\n  ${program} sweep best ${out}`);
 }
 
-function linesOf(event: SweepEvent, titles: ReadonlyMap<number, string>): string[] {
+/** @param titles of the trials, kept from event to event */
+export function sweepLines(event: SweepEvent, titles: Map<number, string>): string[] {
+  if (event.event === 'start') titles.set(event.trial, describeParameters(event.parameters));
   switch (event.event) {
     case 'sweep':
       return [`sweep ${event.name}, ${event.threads} threads a run, in ${event.folder}`];

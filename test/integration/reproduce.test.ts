@@ -1,7 +1,7 @@
 /**
  * The paper's jobs, small: one command trains several, goes on where it stopped, and fills the tables. Real processes.
  */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,9 +36,9 @@ test('one command trains all cells and writes the tables; what fails is told at 
   const first = await segfleet([...arguments_, '--runs', '1', '--set', 'focusnet:data.split={validation: 2, test: 8}']);
   expect(first.code).toBe(9);
   expect(first.stderr).toMatch(
-    /^error: 1 of 3 trainings failed, the first of them table4-isic2018-focusnet-all, seed 1: data.split holds out 2 cases for validation and 8 for the test/,
+    /^error: in 1 of 3 parts trainings failed, the first of them table4-isic2018-focusnet-all: data.split holds out 2 cases for validation and 8 for the test/,
   );
-  expect(first.stdout).toContain('[3/3] table4-isic2018-focusnet-all, seed 1: failed, data.split holds out');
+  expect(first.stdout).toContain('table4-isic2018-focusnet-all: failed, data.split holds out');
   const rows = rowsOf('out');
   expect(
     rows.find(({ method, dataset, metric }) => method === 'U-Net (JI)' && dataset === 'isic2018' && metric === 'jaccard'),
@@ -51,33 +51,34 @@ test('one command trains all cells and writes the tables; what fails is told at 
 });
 
 test('started again it does what is missing, and only that', async () => {
-  const record = at('out', 'table3-drive-unet-dl', 'seed-1', 'run.json');
+  const run = (job: string) => at('out', job, 'trials', '0000');
+  const record = join(run('table3-drive-unet-dl'), 'run.json');
   const { mtimeMs } = statSync(record);
   const second = await segfleet([...arguments_, '--runs', '1', '--json']);
   expect(second).toMatchObject({ code: 0, stderr: '' });
   const events = eventsOf(second) as unknown as {
     event: string;
-    status: string;
-    name: string;
+    group: string;
+    groups: { name: string; done: number }[];
+    told: { event: string; status?: string };
     tables: { rows: [string, { runs: number; mean: number }[]][] }[];
+    notes: string[];
   }[];
-  const ended = events.filter(({ event, status }) => event === 'cell' && status !== 'begins');
-  expect(ended.map(({ name, status }) => `${name}: ${status}`)).toEqual([
-    'table3-drive-unet-dl, seed 1: done before',
-    'table3-isic2018-unet-ji, seed 1: done before',
-    'table4-isic2018-focusnet-all, seed 1: done',
+  expect(events[0].groups.map(({ name, done }) => [name, done])).toEqual([
+    ['table3-drive-unet-dl', 1],
+    ['table3-isic2018-unet-ji', 1],
+    ['table4-isic2018-focusnet-all', 0],
   ]);
+  const begun = events.filter(({ event, told }) => event === 'progress' && told.event === 'run' && told.status === 'begins');
+  expect(begun.map(({ group }) => group)).toEqual(['table4-isic2018-focusnet-all']);
   expect(statSync(record).mtimeMs).toBe(mtimeMs);
-  const tables = events.find(({ event }) => event === 'tables')!;
-  expect(tables.tables[2].rows[0][0]).toBe('FocusNet (ALL)');
-  expect(tables.tables[2].rows[0][1].map(({ runs, mean }) => [runs, mean >= 0 && mean <= 1])).toEqual(new Array(3).fill([1, true]));
-  const markdown = readFileSync(at('out', 'tables.md'), 'utf8');
-  expect(markdown).toContain('## Table 4, pooled over all pixels');
-  expect(markdown).toContain('3 of 3 trainings.');
+  const { tables, notes } = events.find(({ event }) => event === 'tables')!;
+  expect(tables[2].rows[0][0]).toBe('FocusNet (ALL)');
+  expect(tables[2].rows[0][1].map(({ runs, mean }) => [runs, mean >= 0 && mean <= 1])).toEqual(new Array(3).fill([1, true]));
+  expect(notes[0]).toContain('3 of 3 trainings');
+  expect(readFileSync(at('out', 'tables.md'), 'utf8')).toContain('## Table 4, pooled over all pixels');
   // Table 4 is of the test part: the run was evaluated on it.
-  const scores = JSON.parse(
-    readFileSync(at('out', 'table4-isic2018-focusnet-all', 'seed-1', 'evaluation', 'best', 'test', 'scores.json'), 'utf8'),
-  );
+  const scores = JSON.parse(readFileSync(join(run('table4-isic2018-focusnet-all'), 'evaluation', 'best', 'test', 'scores.json'), 'utf8'));
   expect(scores).toMatchObject({ part: 'test', scores: { images: 2 } });
 });
 
@@ -116,26 +117,6 @@ test.each<[string, string[], number, RegExp]>([
   expect(result.code).toBe(code);
 });
 
-test('a training that ended before its first checkpoint is begun again, one that is under way in another process is left alone', async () => {
-  const run = at('begun', 'table3-drive-unet-dl', 'seed-1');
-  mkdirSync(run, { recursive: true });
-  writeFileSync(join(run, 'run.json'), JSON.stringify({ status: 'running' }));
-  writeFileSync(join(run, '.lock'), String(process.pid));
-  const again = arguments_.map(argument =>
-    argument === at('out') ? at('begun') : argument === at('jobs') ? at('jobs', 'table3-drive-unet-dl.yaml') : argument,
-  );
-  const single = again.filter(
-    (argument, i) => !/^(isic2018=|adaptiveLog:)/.test(argument) && !/^(isic2018=|adaptiveLog:)/.test(again[i + 1] ?? ''),
-  );
-  const busy = await segfleet([...single, '--runs', '1']);
-  expect(busy.code).toBe(9);
-  expect(busy.stderr).toMatch(/process \d+ is writing to /);
-  rmSync(join(run, '.lock'));
-  expect(await segfleet(single)).toMatchObject({ code: 0, stderr: '' });
-  // Table 3 averages two runs of DRIVE.
-  expect(rowsOf('begun').map(({ runs, sd }) => [runs, Number(sd) >= 0])).toEqual(new Array(6).fill(['2', true]));
-});
-
 test('a sweep becomes a grid with its baseline, figures their curves with certified areas, and all say that they are not of the full size', async () => {
   const sweep = readFileSync(join(paper, 'table1.yaml'), 'utf8')
     .replace('[0.3, 0.5, 1, 2]', '[0.5]')
@@ -152,11 +133,13 @@ test('a sweep becomes a grid with its baseline, figures their curves with certif
   expect(result.stdout).toMatch(/Figure 2, U-Net\. Tier smoke: NOT the paper's size.*[\s\S]*U-Net \(ALL\)/);
   expect(result.stdout).toContain('In 3 of 3 trainings with ALL no step was in its logarithmic branch');
   const rows = rowsOf('figures').filter(({ aggregation }) => aggregation === 'pooled');
-  expect(rows.map(({ tier, method, epsilon, omega, runs, paper }) => [tier, method, epsilon, omega, runs, paper].join(' '))).toEqual([
-    'smoke FocusNet (ALL) 0.5 6 1 81.97',
-    'smoke FocusNet (ALL) 0.5 10 1 82.43',
-    'smoke FocusNet (DL)   1 80.27',
-    ...['JI', 'DL', 'TL', 'FL', 'CL', 'ALL'].flatMap(loss => new Array(3).fill(expect.stringContaining(`smoke U-Net (${loss})`))),
+  expect(
+    rows.map(({ tier, method, network, epsilon, omega, runs, paper }) => [tier, method, network, epsilon, omega, runs, paper].join(' ')),
+  ).toEqual([
+    'smoke FocusNet (ALL) U-Net 0.5 6 1 81.97',
+    'smoke FocusNet (ALL) U-Net 0.5 10 1 82.43',
+    'smoke FocusNet (DL) U-Net   1 80.27',
+    ...['JI', 'DL', 'TL', 'FL', 'CL', 'ALL'].flatMap(loss => new Array(3).fill(expect.stringContaining(`smoke U-Net (${loss}) U-Net `))),
   ]);
   const areas: Record<string, string>[] = parse(readFileSync(out('fig2-unet-areas.csv'), 'utf8'), { columns: true });
   expect(areas).toHaveLength(6);
@@ -170,11 +153,31 @@ test('a sweep becomes a grid with its baseline, figures their curves with certif
     expect(curve.filter(point => point.false_positive_rate === end && point.true_positive_rate === end)).toHaveLength(6);
   for (const file of ['fig1.svg', 'fig1-measured.svg', 'fig2-unet.svg']) expect(readFileSync(out(file), 'utf8')).toMatch(/^<svg /);
   expect(readFileSync(out('tables.md'), 'utf8')).toContain('## Convergence');
-  // Checkpoints of runs that have ended serve nobody.
-  expect(existsSync(out('isic2018-focusnet-dl', 'seed-1', 'checkpoints'))).toBe(false);
-  expect(existsSync(out('isic2018-focusnet-dl', 'seed-1', 'weights', 'best.safetensors'))).toBe(true);
-  // Other settings in the same folder would throw finished runs away: they are refused.
-  const other = await segfleet(['reproduce', at('sweep.yaml'), '--tier', 'smoke', '--data', `isic2018=${at('data')}`, '--out', out()]);
+  // Table 2 asks for a cell that is there, and for a baseline that is there: nothing is trained.
+  const shared = sweep.replace('paper-table1', 'paper-table2').replace('table: "1"', 'table: "2"').replace('[6, 10]', '[10]');
+  writeFileSync(at('sweep2.yaml'), shared);
+  const again = await segfleet([
+    ...['reproduce', at('sweep2.yaml'), '--tier', 'smoke', '--data', `isic2018=${at('data')}`],
+    ...['--out', out(), '--json', ...tiny],
+  ]);
+  expect(again).toMatchObject({ code: 0, stderr: '' });
+  const told = (eventsOf(again) as unknown as { event: string; told: { event: string; status: string } }[])
+    .filter(({ event, told }) => event === 'progress' && told.event === 'run')
+    .map(({ told: { status } }) => status);
+  expect(told).toEqual(['reused']);
+  expect(
+    rowsOf('figures')
+      .filter(({ aggregation }) => aggregation === 'pooled')
+      .map(({ table, runs, gamma }) => [table, runs, gamma]),
+  ).toEqual([
+    ['2', '1', '0.1'],
+    ['2', '1', ''],
+  ]);
+  // What lies there of another size is never told as this one, also where this one cannot be done.
+  const other = await segfleet([
+    ...['reproduce', at('sweep2.yaml'), '--tier', 'smoke', '--data', `isic2018=${at('data')}`, '--out', out()],
+    ...[...tiny, '--set', 'training.batch=100'],
+  ]);
   expect(other.code).toBe(9);
-  expect(other.stderr).toMatch(/holds the run of another job, of an earlier reproduction with other settings; choose another --out/);
+  expect(rowsOf('figures').map(({ value, runs }) => value + runs)).toEqual(['', '', '', '']);
 });

@@ -52,6 +52,14 @@ export function methodOf(model: ModelName, loss: LossName): string | undefined {
   return models[model] && losses[loss] && `${models[model]} (${losses[loss]})`;
 }
 
+export const networkTitle = (model: ModelName): string => models[model] ?? model;
+
+/** `FocusNet (ALL)` -> `FocusNet` */
+export const networkOf = (method: string): string => method.replace(/ \(.*/, '');
+
+/** The row of the paper, and the network that stands in for its own. */
+export const standIn = (method: string, network: string): string => (networkOf(method) === network ? method : `${method}, with ${network}`);
+
 /** `FocusNet (ALL)` -> `ALL` */
 export const shortLoss = (method: string): string => /\((.*)\)$/.exec(method)![1];
 
@@ -73,6 +81,8 @@ export interface CellPlace {
 }
 
 export interface TableEntry extends CellPlace {
+  /** That was trained: in a smaller reproduction another than the method's. */
+  readonly network: string;
   /** Of the runs that succeeded. */
   readonly scores: readonly Scores[];
 }
@@ -86,6 +96,7 @@ export interface Compared {
 
 /** Shares between 0 and 1. */
 export interface PaperCell extends CellPlace {
+  readonly network: string;
   readonly metric: MetricName;
   readonly runs: number;
   /** NaN where no run succeeded. */
@@ -126,6 +137,7 @@ export function makePaperTables(entries: readonly TableEntry[]): PaperTable[] {
         const entry = ofTable.find(one => sameCell(one, place));
         return toCell(
           place,
+          entry?.network ?? networkOf(place.method),
           metric,
           (entry?.scores ?? []).map(scores => scores[aggregation][metric]),
           printed(table),
@@ -151,8 +163,12 @@ function methodsLayout(ofTable: readonly TableEntry[], fill: Fill): Layout {
   return {
     columns: ['Method', ...columns.map(({ title }) => title)],
     rows: methods
-      .filter(method => ofTable.some(entry => entry.method === method))
-      .map(method => [method, columns.map(({ dataset, metric }) => fill({ table, dataset, method }, metric))]),
+      .map(method => ({ method, network: ofTable.find(entry => entry.method === method)?.network }))
+      .filter(({ network }) => network !== undefined)
+      .map(({ method, network }) => [
+        standIn(method, network!),
+        columns.map(({ dataset, metric }) => fill({ table, dataset, method }, metric)),
+      ]),
   };
 }
 
@@ -177,7 +193,7 @@ function gridLayout(ofTable: readonly TableEntry[], fill: Fill): Layout {
       ...(baseline
         ? [
             [
-              `${baseline.method}, the baseline`,
+              `${standIn(baseline.method, baseline.network)}, the baseline`,
               columns.map((_, i) => (i === 0 ? fill({ table, dataset, method: baseline.method }, 'jaccard') : null)),
             ] as const,
           ]
@@ -189,14 +205,14 @@ function gridLayout(ofTable: readonly TableEntry[], fill: Fill): Layout {
 const sameCell = (a: CellPlace, b: CellPlace): boolean =>
   a.dataset === b.dataset && a.method === b.method && parameterNames.every(name => a.parameters?.[name] === b.parameters?.[name]);
 
-function toCell(place: CellPlace, metric: MetricName, values: readonly number[], printed: readonly Entry[]): PaperCell {
+function toCell(place: CellPlace, network: string, metric: MetricName, values: readonly number[], printed: readonly Entry[]): PaperCell {
   const { table, dataset, method, parameters } = place;
   const runs = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / runs;
   const sd = runs > 1 ? Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (runs - 1)) : undefined;
   const paper = inPaper(place, metric, printed);
   return {
-    ...{ table, dataset, method, metric, runs, mean },
+    ...{ table, dataset, method, network, metric, runs, mean },
     ...(parameters && { parameters }),
     ...(sd !== undefined && { sd }),
     ...(paper && { paper: { text: paper.text, value: paper.value, runs: paper.runs } }),
@@ -270,11 +286,11 @@ export function renderCsv(tables: readonly PaperTable[], tier: string): string {
     rows.flatMap(([, cells]) =>
       cells.flatMap(cell => {
         if (!cell) return [];
-        const { dataset, method, parameters, metric, runs, mean, sd, paper, compared } = cell;
+        const { dataset, method, network, parameters, metric, runs, mean, sd, paper, compared } = cell;
         const within = compared?.isWithinNoise;
         return [
           [
-            ...[tier, table, aggregation, dataset, method, ...parameterNames.map(name => parameters?.[name] ?? '')],
+            ...[tier, table, aggregation, dataset, method, network, ...parameterNames.map(name => parameters?.[name] ?? '')],
             ...[metric, exact(mean), exact(sd), runs || '', paper?.text ?? '', paper?.runs ?? ''],
             ...[exact(compared?.difference), exact(compared?.limit), within === undefined ? '' : within ? 'yes' : 'no'],
           ],
@@ -283,7 +299,7 @@ export function renderCsv(tables: readonly PaperTable[], tier: string): string {
     ),
   );
   const columns = [
-    ...['tier', 'table', 'aggregation', 'dataset', 'method', ...parameterNames, 'metric', 'value', 'sd', 'runs'],
+    ...['tier', 'table', 'aggregation', 'dataset', 'method', 'network', ...parameterNames, 'metric', 'value', 'sd', 'runs'],
     ...['paper', 'paper_runs', 'difference', 'limit', 'within_noise'],
   ];
   return stringify([columns, ...rows]);

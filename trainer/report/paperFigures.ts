@@ -11,8 +11,11 @@ import type { LossSpec } from '../losses/catalogue.ts';
 import type { Auc } from '../metrics/roc.ts';
 import { readRun } from '../openRun.ts';
 import type { RunRecord } from '../runRecord.ts';
+import { inputSizeOf } from '../spec.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
+import { describeParameters } from '../sweep/cells.ts';
+import { SweepFolder } from '../sweep/sweepFolder.ts';
 import { readEvents } from '../tracking/events.ts';
 import { renderChart, type Series } from './chart.ts';
 
@@ -80,16 +83,18 @@ function diceLossOf(loss: LossSpec): ((value: number) => number) | undefined {
 
 const numBins = 50;
 
-/** Where on Figure 1 the steps of real trainings were. @param runs folders of finished runs @returns the files written; none where no run tells it */
-export async function writeMeasuredLosses(folder: string, runs: readonly string[], subtitle: string): Promise<string[]> {
+/** Where on Figure 1 the steps of real trainings were, of which size is in their names. @returns the files written; none where no run tells it */
+export async function writeMeasuredLosses(folder: string, runs: readonly NamedRun[]): Promise<string[]> {
   const counts = new Map<string, number[]>();
-  for (const run of runs) {
-    const runFolder = new RunFolder(run);
-    const { name, job } = runFolder.readRecord<RunRecord>();
-    const toDice = diceLossOf(job.spec.loss);
+  for (const { name, folder: path } of runs) {
+    const runFolder = new RunFolder(path);
+    const { spec } = runFolder.readRecord<RunRecord>().job;
+    const toDice = diceLossOf(spec.loss);
     if (!toDice) continue;
-    const bins = counts.get(name) ?? new Array<number>(numBins).fill(0);
-    counts.set(name, bins);
+    const { height, width } = inputSizeOf(spec.data);
+    const title = `${name}, ${height}x${width}, ${spec.training.epochs} epochs`;
+    const bins = counts.get(title) ?? new Array<number>(numBins).fill(0);
+    counts.set(title, bins);
     for (const event of readEvents(runFolder.events)) {
       // The smoothing keeps it below 1.
       if (event.event === 'step') bins[Math.min(numBins - 1, Math.max(0, Math.floor(toDice(event.loss) * numBins)))]++;
@@ -102,7 +107,7 @@ export async function writeMeasuredLosses(folder: string, runs: readonly string[
   await writeAtomically(
     files[0],
     renderChart({
-      title: `Dice loss of the steps of training (${subtitle})`,
+      title: 'Dice loss of the steps of training',
       x: 'Dice loss',
       y: 'share of the steps',
       series: arms.map(({ name, bins, total }) => ({
@@ -202,19 +207,28 @@ export async function writeRocFigure(
   return { figure, network, arms: drawn.map(({ points: _, ...arm }) => arm), files };
 }
 
-/** Run folders that succeeded, below the folder of a reproduction. */
-export function finishedRuns(out: string): string[] {
-  const foldersIn = (path: string) =>
-    existsSync(path)
-      ? readdirSync(path, { withFileTypes: true })
-          .filter(entry => entry.isDirectory())
-          .map(({ name }) => join(path, name))
-          .sort()
-      : [];
-  return foldersIn(out)
-    .flatMap(foldersIn)
-    .filter(path => {
-      const folder = new RunFolder(path);
-      return existsSync(folder.record) && folder.readRecord<RunRecord>().status === 'succeeded';
-    });
+/** A run, and what tells its job from others. */
+export interface NamedRun {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** Runs that succeeded, of the sweeps in a folder. */
+export function finishedRuns(out: string): NamedRun[] {
+  if (!existsSync(out)) return [];
+  const sweeps = readdirSync(out)
+    .sort()
+    .map(name => new SweepFolder(join(out, name)))
+    .filter(({ record }) => existsSync(record));
+  return sweeps.flatMap(sweep => {
+    const { name, trials } = sweep.readRecord();
+    return trials.flatMap(({ parameters, runs }) =>
+      runs
+        .filter(({ state }) => state === 'succeeded')
+        .map(({ folder }) => ({
+          name: trials.length > 1 ? `${name} ${describeParameters(parameters)}` : name,
+          folder: join(sweep.path, folder),
+        })),
+    );
+  });
 }

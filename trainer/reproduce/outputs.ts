@@ -3,6 +3,8 @@
  */
 import { join } from 'node:path';
 import type { Scores } from '../evaluate.ts';
+import { evaluationOf } from '../evaluateRun.ts';
+import { readRun } from '../openRun.ts';
 import {
   branchNote,
   type Convergence,
@@ -11,22 +13,23 @@ import {
   convergenceOf,
   convergenceTable,
 } from '../report/convergence.ts';
-import { type CellPlace, dataSetTitles, makePaperTables, type PaperTable, renderCsv, renderMarkdown } from '../report/paper.ts';
+import {
+  type CellPlace,
+  dataSetTitles,
+  makePaperTables,
+  networkOf,
+  type PaperTable,
+  renderCsv,
+  renderMarkdown,
+  standIn,
+  type TableEntry,
+} from '../report/paper.ts';
 import { finishedRuns, type RocFigure, writeLossFigure, writeMeasuredLosses, writeRocFigure } from '../report/paperFigures.ts';
+import type { RunRecord } from '../runRecord.ts';
 import { writeAtomically } from '../storage/files.ts';
-import type { Cell, CellOptions } from './cells.ts';
+import { RunFolder } from '../storage/runFolder.ts';
+import { type Cell, type CellOptions, type Group, recordOf } from './cells.ts';
 import { changesOf, reductionOf, reductions, type TierName } from './tiers.ts';
-
-/** Where each of its places takes its scores from. */
-export type PlacedScores = ReadonlyMap<CellPlace, Scores>;
-
-/** One training of a cell that succeeded. */
-export interface CellResult {
-  readonly folder: string;
-  readonly scores: PlacedScores;
-}
-
-export type Results = ReadonlyMap<Cell, readonly CellResult[]>;
 
 export interface TablesEvent {
   readonly event: 'tables';
@@ -68,27 +71,52 @@ export function describe({ tier, settings, runs }: Described): { readonly title:
 const wordOf = (options: Described): string =>
   options.tier === 'full' && describe(options).changes.length > 0 ? 'full, changed' : options.tier;
 
-/** @param planned trainings, of which some may have failed or not been done yet */
-export async function writeTables(results: Results, options: CellOptions, planned: number): Promise<TablesEvent> {
+/** A cell and its trainings that succeeded, folders of runs. */
+interface Trained {
+  readonly group: Group;
+  readonly cell: Cell;
+  readonly runs: readonly string[];
+}
+
+/** What there is so far, by the records of the sweeps. */
+function trainedOf(groups: readonly Group[], out: string): Trained[] {
+  return groups.flatMap(group => {
+    const trials = recordOf(group, out)?.trials ?? [];
+    return group.cells.map((cell, i) => ({
+      group,
+      cell,
+      runs: (trials[i]?.runs ?? []).filter(({ state }) => state === 'succeeded').map(run => join(out, group.name, run.folder)),
+    }));
+  });
+}
+
+/** Table 4 has a test part of its own; elsewhere a fifth of the images is all that there is besides those for training. */
+async function scoresOf(run: string, { table }: CellPlace): Promise<Scores> {
+  if (table !== '4') return new RunFolder(run).readRecord<RunRecord>().best!.validation;
+  return (await evaluationOf(run, await readRun(run, 'best'), { select: 'best', part: 'test' })).scores;
+}
+
+/** Written anew whenever a training has ended. */
+export async function writeTables(groups: readonly Group[], options: CellOptions): Promise<TablesEvent> {
   const { out } = options;
   const { title, changes } = describe(options);
-  const entries = [...results].flatMap(([{ places }, found]) =>
-    places.map(place => ({ ...place, scores: found.map(({ scores }) => scores.get(place)!) })),
-  );
+  const trained = trainedOf(groups, out);
+  const entries: TableEntry[] = [];
+  for (const { cell, runs } of trained) {
+    for (const place of cell.places) {
+      const scores: Scores[] = [];
+      for (const run of runs) scores.push(await scoresOf(run, place));
+      entries.push({ ...place, network: cell.network, scores });
+    }
+  }
   const tables = makePaperTables(entries);
-  const converged = [...results].map(([cell, found]): Convergence => {
-    const [{ parameters }] = cell.places;
-    return {
-      dataset: cell.dataset,
-      method: cell.method,
-      parameters: Object.entries(parameters ?? {})
-        .map(([name, value]) => `${name} ${value}`)
-        .join(' '),
-      runs: found.map(({ folder }) => convergenceOf(folder)),
-    };
+  const converged = trained.map(({ cell: { dataset, method, network, places }, runs }): Convergence => {
+    const parameters = Object.entries(places[0].parameters ?? {}).map(([name, value]) => `${name} ${value}`);
+    return { dataset, method: standIn(method, network), parameters: parameters.join(' '), runs: runs.map(run => convergenceOf(run)) };
   });
   const convergence = convergenceTable(converged);
-  const done = [...results.values()].reduce((sum, found) => sum + found.length, 0);
+  const done = trained.reduce((sum, { runs }) => sum + runs.length, 0);
+  const planned = groups.reduce((sum, { cells, runs }) => sum + cells.length * runs, 0);
   const branch = branchNote(converged);
   const notes = [
     `Of the epoch with the best validation Jaccard; Tables 1 to 3 on the validation images, Table 4 on its test images. ${done} of ${planned} trainings`,
@@ -112,22 +140,26 @@ function convergenceMarkdown({ columns, rows }: TablesEvent['convergence'], titl
 const rocFigures = { fig2: 'isic2018', fig3: 'dsb2018' } as const;
 
 /** Those figures that were asked for, of the runs that there are. */
-export async function writeFigures(results: Results, options: CellOptions): Promise<FiguresEvent> {
+export async function writeFigures(groups: readonly Group[], options: CellOptions): Promise<FiguresEvent> {
   const { inputs, out } = options;
   const { title } = describe(options);
   const subtitle = `tier ${wordOf(options)}`;
   const files: string[] = [];
   const roc: RocFigure[] = [];
   if (inputs.includes('fig1')) {
-    files.push(...(await writeLossFigure(out)), ...(await writeMeasuredLosses(out, finishedRuns(out), subtitle)));
+    files.push(...(await writeLossFigure(out)), ...(await writeMeasuredLosses(out, finishedRuns(out))));
   }
+  const trained = trainedOf(groups, out);
   for (const [figure, dataset] of Object.entries(rocFigures) as [RocFigure['figure'], string][]) {
     if (!inputs.includes(figure)) continue;
-    const cells = [...results].filter(([cell, found]) => cell.askedBy.includes(figure) && found.length > 0);
-    const networks = Map.groupBy(cells, ([{ method }]) => method.replace(/ \(.*/, ''));
-    for (const [network, ofNetwork] of networks) {
-      const arms = ofNetwork.map(([{ method }, found]) => ({ method, runs: found.map(({ folder }) => folder) }));
-      const written = await writeRocFigure(out, { figure, network, dataset: `${dataSetTitles[dataset]} (${subtitle})`, arms, subtitle });
+    const asked = trained.filter(({ group, runs }) => group.askedBy.includes(figure) && runs.length > 0);
+    const networks = Map.groupBy(asked, ({ cell }) => networkOf(cell.method));
+    for (const [network, arms] of networks) {
+      const written = await writeRocFigure(out, {
+        ...{ figure, network, subtitle },
+        dataset: `${dataSetTitles[dataset]} (${subtitle})`,
+        arms: arms.map(({ cell, runs }) => ({ method: cell.method, runs })),
+      });
       roc.push(written);
       files.push(...written.files);
     }

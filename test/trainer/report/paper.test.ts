@@ -14,16 +14,17 @@ const scores = (tp: number): Scores => {
 };
 
 const entries = [
-  { table: '3', dataset: 'drive', method: 'FocusNet (ALL)', scores: [scores(8000), scores(6000)] },
-  { table: '3', dataset: 'isic2018', method: 'U-Net (JI)', scores: [scores(9000)] },
-  { table: '3', dataset: 'isic2018', method: 'FocusNet (ALL)', scores: [] },
-  { table: '4', dataset: 'isic2018', method: 'FocusNet (ALL)', scores: [scores(5000)] },
+  { table: '3', dataset: 'drive', method: 'FocusNet (ALL)', network: 'FocusNet', scores: [scores(8000), scores(6000)] },
+  { table: '3', dataset: 'isic2018', method: 'U-Net (JI)', network: 'U-Net', scores: [scores(9000)] },
+  { table: '3', dataset: 'isic2018', method: 'FocusNet (ALL)', network: 'FocusNet', scores: [] },
+  { table: '4', dataset: 'isic2018', method: 'FocusNet (ALL)', network: 'FocusNet', scores: [scores(5000)] },
 ] as const;
 
 const cell = (epsilon: number, omega: number, gamma: number) => ({
   table: '1' as const,
   dataset: 'isic2018',
   method: 'FocusNet (ALL)',
+  network: 'FocusNet',
   parameters: { epsilon, omega, gamma },
 });
 
@@ -83,7 +84,7 @@ describe("the paper's tables", () => {
   });
 
   test('1 and 2 are grids, with the baseline of their caption below', () => {
-    const baseline = { table: '1' as const, dataset: 'isic2018', method: 'FocusNet (DL)', scores: [scores(8000)] };
+    const baseline = { table: '1' as const, dataset: 'isic2018', method: 'FocusNet (DL)', network: 'U-Net', scores: [scores(8000)] };
     const [table1] = makePaperTables([
       { ...cell(0.5, 10, 0.1), scores: [scores(8200)] },
       { ...cell(2, 6, 0.1), scores: [scores(8100)] },
@@ -93,7 +94,7 @@ describe("the paper's tables", () => {
     expect(table1.rows.map(([name, cells]) => [name, ...cells.map(one => cellLines(one).join('|'))])).toEqual([
       ['0.5', '', '82.00 (1)|paper 82.43|-0.43'],
       ['2', '81.00 (1)|paper 81.75|-0.75', ''],
-      ['FocusNet (DL), the baseline', '80.00 (1)|paper 80.27|-0.27', ''],
+      ['FocusNet (DL), with U-Net, the baseline', '80.00 (1)|paper 80.27|-0.27', ''],
     ]);
     const [table2] = makePaperTables([{ ...cell(0.5, 10, 0.3), table: '2', scores: [scores(8200)] }]);
     expect([table2.columns, table2.rows[0][0], cellLines(table2.rows[0][1][0])]).toEqual([
@@ -112,9 +113,9 @@ describe("the paper's tables", () => {
     );
     const lines = renderCsv(tables, 'smoke').split('\n');
     expect(lines[0]).toBe(
-      'tier,table,aggregation,dataset,method,epsilon,omega,gamma,metric,value,sd,runs,paper,paper_runs,difference,limit,within_noise',
+      'tier,table,aggregation,dataset,method,network,epsilon,omega,gamma,metric,value,sd,runs,paper,paper_runs,difference,limit,within_noise',
     );
-    expect(lines[2]).toBe('smoke,4,pooled,isic2018,FocusNet (ALL),,,,precision,100,,1,88.11,3,11.89,,');
+    expect(lines[2]).toBe('smoke,4,pooled,isic2018,FocusNet (ALL),FocusNet,,,,precision,100,,1,88.11,3,11.89,,');
     expect(lines).toHaveLength(8);
   });
 

@@ -35,29 +35,40 @@ describe('Figure 1', () => {
 
   test('shows where the steps of finished runs were: of ALL with its parameters and of Dice, by job', async () => {
     const out = join(folder, 'out');
-    const write = (cell: string, seed: number, loss: object, losses: readonly number[], status = 'succeeded') => {
-      const path = join(out, cell, `seed-${seed}`);
-      mkdirSync(path, { recursive: true });
-      writeFileSync(join(path, 'run.json'), JSON.stringify({ status, name: cell, job: { spec: { loss: lossSchema.parse(loss) } } }));
-      writeFileSync(join(path, 'metrics.ndjson'), losses.map(value => `${JSON.stringify({ event: 'step', loss: value })}\n`).join(''));
+    const write = (sweep: string, loss: object, runs: readonly (readonly number[])[], state = 'succeeded') => {
+      const records = runs.map((losses, i) => {
+        const path = join(out, sweep, 'trials', `0000-r${i + 1}`);
+        mkdirSync(path, { recursive: true });
+        writeFileSync(
+          join(path, 'run.json'),
+          JSON.stringify({
+            job: { spec: { loss: lossSchema.parse(loss), data: { size: { height: 48, width: 64 } }, training: { epochs: 30 } } },
+          }),
+        );
+        writeFileSync(join(path, 'metrics.ndjson'), losses.map(value => `${JSON.stringify({ event: 'step', loss: value })}\n`).join(''));
+        return { folder: join('trials', `0000-r${i + 1}`), state };
+      });
+      writeFileSync(join(out, sweep, 'sweep.json'), JSON.stringify({ name: sweep, trials: [{ parameters: {}, runs: records }] }));
     };
     const all = (dice: number) => adaptiveLogAt(dice, paperLoss).value;
     const wrapped = { name: 'adaptiveLog', of: { name: 'dice' }, gamma: 0.1, omega: 10, epsilon: 0.5 };
-    write('all', 1, wrapped, [all(0.55), all(0.09)]);
-    write('all', 2, wrapped, [all(0.551), all(0.551)]);
-    write('dice', 1, { name: 'dice' }, [0.31]);
-    write('other-omega', 1, { ...wrapped, omega: 12 }, [1]);
-    write('per-image', 1, { ...wrapped, pool: 'image' }, [1]);
-    write('unfinished', 1, { name: 'dice' }, [0.5], 'running');
-    expect(finishedRuns(out)).toHaveLength(5);
-    const [svg, csv] = await writeMeasuredLosses(out, finishedRuns(out), 'tier smoke');
+    write('all', wrapped, [
+      [all(0.55), all(0.09)],
+      [all(0.551), all(0.551)],
+    ]);
+    write('dice', { name: 'dice' }, [[0.31]]);
+    write('other-omega', { ...wrapped, omega: 12 }, [[1]]);
+    write('per-image', { ...wrapped, pool: 'image' }, [[1]]);
+    write('unfinished', { name: 'dice' }, [[0.5]], 'running');
+    expect(finishedRuns(out).map(({ name }) => name)).toEqual(['all', 'all', 'dice', 'other-omega', 'per-image']);
+    const [svg, csv] = await writeMeasuredLosses(out, finishedRuns(out));
     const filled = read(csv).filter(({ steps }) => steps !== '0');
     expect(filled.map(({ job, from, steps, share }) => [job, from, steps, share])).toEqual([
-      ['all', '0.08', '1', '0.25'],
-      ['all', '0.54', '3', '0.75'],
-      ['dice', '0.3', '1', '1'],
+      ['all, 48x64, 30 epochs', '0.08', '1', '0.25'],
+      ['all, 48x64, 30 epochs', '0.54', '3', '0.75'],
+      ['dice, 48x64, 30 epochs', '0.3', '1', '1'],
     ]);
-    expect(readFileSync(svg, 'utf8')).toContain('tier smoke');
-    expect(await writeMeasuredLosses(join(folder, 'none'), [], 'tier smoke')).toEqual([]);
+    expect(readFileSync(svg, 'utf8')).toContain('dice, 48x64, 30 epochs');
+    expect(await writeMeasuredLosses(join(folder, 'none'), [])).toEqual([]);
   });
 });

@@ -6,14 +6,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { findCases } from '../../../trainer/data/cases.ts';
-import { type CellOptions, readCells } from '../../../trainer/reproduce/cells.ts';
+import { type CellOptions, type Group, readGroups } from '../../../trainer/reproduce/cells.ts';
 import { planReproduction } from '../../../trainer/reproduce/reproduce.ts';
 import { writeSubset } from '../../../trainer/reproduce/subset.ts';
+import { gridOf, readSpace } from '../../../trainer/search/space.ts';
 import { inputSizeOf } from '../../../trainer/spec.ts';
+import { jobOf } from '../../../trainer/sweep/cells.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-plan-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The job of each cell of a group. */
+const jobsOf = ({ sweep }: Group) =>
+  gridOf(readSpace(sweep.spec.parameters, sweep.spec.base.spec)).map((values, i) => jobOf(sweep, values, i, 1, { threads: 2 }).job);
 
 const options = (inputs: string[], more: Partial<CellOptions> = {}): CellOptions => ({
   inputs,
@@ -33,8 +39,8 @@ describe('at full size', () => {
       { name: 'table3', cells: 36, runs: 120, reused: 0 },
       { name: 'table4', cells: 1, runs: 3, reused: 0 },
     ]);
-    expect(plan).toMatchObject({ runs: 213, done: 0, changes: [], title: "Tier full: the paper's size and number of runs" });
-    expect(plan.cells.every(({ runs, paperRuns }) => runs === paperRuns)).toBe(true);
+    expect(plan).toMatchObject({ runs: 213, changes: [], title: "Tier full: the paper's size and number of runs" });
+    expect(plan.groups.every(({ runs, paperRuns, done }) => runs === paperRuns && done === 0)).toBe(true);
   });
 
   test('figures need the cells of Table 3, or none', async () => {
@@ -48,24 +54,29 @@ describe('at full size', () => {
   });
 
   test('the cells of Tables 1 and 2 are those of the paper: omega and epsilon at gamma 0.1, then gamma, and the Dice loss', async () => {
-    const cells = await readCells(options(['table1', 'table2']));
-    const losses = cells.map(({ load }) => load(7).job.spec.loss);
-    const all = losses.filter(loss => loss.name === 'adaptiveLog');
-    expect(all.filter(({ gamma }) => gamma === 0.1).map(({ epsilon, omega }) => `${epsilon} ${omega}`)).toEqual(
-      [0.3, 0.5, 1, 2].flatMap(epsilon => [6, 8, 10, 12, 14, 16].map(omega => `${epsilon} ${omega}`)),
-    );
-    expect(all.filter(({ gamma }) => gamma !== 0.1).map(({ epsilon, omega, gamma }) => [epsilon, omega, gamma])).toEqual(
-      [0.08, 0.12, 0.15, 0.2, 0.3].map(gamma => [0.5, 10, gamma]),
-    );
-    expect(losses.filter(({ name }) => name === 'dice')).toEqual([{ name: 'dice', smooth: 1, pool: 'batch', classes: 'sum' }]);
-    const jobs = cells.map(({ load }) => load(7).job);
-    for (const { spec, metadata } of jobs) {
-      expect(spec).toMatchObject({ seed: 7, model: { name: 'focusnet' }, training: { epochs: 50, batch: 16 } });
+    const groups = await readGroups(options(['table1', 'table2']));
+    expect(groups.map(({ name, askedBy }) => [name, ...askedBy])).toEqual([
+      ['paper-table1', 'table1'],
+      ['isic2018-focusnet-dl-baseline', 'table1', 'table2'],
+      ['paper-table2', 'table2'],
+    ]);
+    const [table1, baseline, table2] = groups.map(jobsOf);
+    const allOf = (jobs: typeof table1) =>
+      jobs.map(({ spec: { loss } }) => (loss.name === 'adaptiveLog' ? [loss.epsilon, loss.omega, loss.gamma] : []));
+    expect(allOf(table1)).toEqual([0.3, 0.5, 1, 2].flatMap(epsilon => [6, 8, 10, 12, 14, 16].map(omega => [epsilon, omega, 0.1])));
+    expect(allOf(table2)).toEqual([0.08, 0.1, 0.12, 0.15, 0.2, 0.3].map(gamma => [0.5, 10, gamma]));
+    expect(baseline.map(({ spec }) => spec.loss)).toEqual([{ name: 'dice', smooth: 1, pool: 'batch', classes: 'sum' }]);
+    for (const { spec, metadata } of [...table1, ...baseline, ...table2]) {
+      expect(spec).toMatchObject({ seed: 1, model: { name: 'focusnet' }, training: { epochs: 50, batch: 16 } });
       expect(metadata.name.length).toBeLessThanOrEqual(63);
     }
-    const shared = cells.filter(({ askedBy }) => askedBy.length === 2);
-    expect(shared.map(({ name }) => name)).toEqual(['isic2018-focusnet-all-epsilon-0-5-omega-10-gamma-0-1', 'isic2018-focusnet-dl']);
-    expect(shared[0].places.map(({ table }) => table)).toEqual(['1', '2']);
+    expect(groups[1].cells[0].places.map(({ table, parameters }) => [table, parameters])).toEqual([
+      ['1', undefined],
+      ['2', undefined],
+    ]);
+    expect(groups[0].cells[8].places[0].parameters).toEqual({ epsilon: 0.5, omega: 10, gamma: 0.1 });
+    // The cell that both tables have is one training.
+    expect(groups[2].trainings.map(training => groups[0].trainings.indexOf(training))).toEqual([-1, 8, -1, -1, -1, -1]);
   });
 
   test('anything that is set is told: the numbers are not the paper’s any more', async () => {
@@ -80,32 +91,29 @@ describe('at full size', () => {
 
 describe('reduced', () => {
   test.each([
-    ['smoke', 25, 18, 1],
-    ['reduced', 50, 48, 3],
+    // Both have U-Net on ISIC 2018 at one size: the Dice loss, and ALL at omega 10 and epsilon 0.5, are in Tables 1 and 3.
+    ['smoke', 25, 18 - 2, 1],
+    ['reduced', 50, 48 - 2 * 2, 3],
   ] as const)('%s: fewer runs of smaller jobs, and U-Net alone', async (tier, search, table3, table4) => {
     const plan = await planReproduction(options(['table1', 'table3', 'table4'], { tier }));
     expect(plan.experiments.map(({ runs }) => runs)).toEqual([search, table3, table4]);
     expect(plan.title).toMatch(new RegExp(`^Tier ${tier}: NOT the paper's size`));
-    const cells = await readCells(options(['table1', 'table3', 'table4'], { tier }));
-    for (const { load, dataset, paperRuns, runs } of cells) {
-      const { spec } = load(1).job;
-      expect(spec.model).toMatchObject({ name: 'unet', width: 16 });
-      expect(inputSizeOf(spec.data).width).toBeLessThanOrEqual(64);
-      expect(spec.training.epochs).toBeLessThanOrEqual(30);
-      expect(spec.data.path).toMatch(new RegExp(`data/${dataset}-\\d+\\.csv$`));
-      expect(runs).toBeLessThanOrEqual(paperRuns);
+    for (const group of await readGroups(options(['table1', 'table3', 'table4'], { tier }))) {
+      for (const { spec } of jobsOf(group)) {
+        expect(spec.model).toMatchObject({ name: 'unet', width: 16 });
+        expect(inputSizeOf(spec.data).width).toBeLessThanOrEqual(64);
+        expect(spec.training.epochs).toBeLessThanOrEqual(30);
+        expect(spec.data.path).toMatch(new RegExp(`data/${group.dataset}-\\d+\\.csv$`));
+      }
+      expect(group.runs).toBeLessThanOrEqual(group.paperRuns);
+      expect(group.sweep.spec.replicates.count).toBe(group.runs);
     }
   });
 
   test('what is set by hand comes after the tier', async () => {
-    const [cell] = await readCells(
-      options(['table4'], {
-        tier: 'smoke',
-        settings: ['isic2018:training.epochs=7', 'drive:training.epochs=9'],
-        inputs: ['table4', 'table3'],
-      }),
-    );
-    expect(cell.load(1).job.spec.training.epochs).toBe(7);
+    const settings = ['isic2018:training.epochs=7', 'drive:training.epochs=9'];
+    const [group] = await readGroups(options(['table4', 'table3'], { tier: 'smoke', settings }));
+    expect(jobsOf(group)[0].spec.training.epochs).toBe(7);
   });
 
   test('draws the same images every time, and names them where they lie', async () => {
@@ -138,15 +146,15 @@ spec: { data: { path: x }, model: { name: unet }, loss: { name: ${loss} } }
 
   test('two jobs of one name that differ; the same one twice is one cell', async () => {
     const [a, b, c] = [write('a.yaml', job('same', 'dice')), write('b.yaml', job('same', 'jaccard')), write('c.yaml', job('same', 'dice'))];
-    await expect(readCells(options([a, b]))).rejects.toThrow(
+    await expect(readGroups(options([a, b]))).rejects.toThrow(
       /a\.yaml and .*b\.yaml have different jobs of the same name, same; give one of them another/,
     );
-    expect(await readCells(options([a, c]))).toHaveLength(1);
+    expect(await readGroups(options([a, c]))).toHaveLength(1);
   });
 
   test('a sweep without the labels of a table', async () => {
     const text = readFileSync(new URL('../../../examples/paper/table1.yaml', import.meta.url), 'utf8').replace(/^ {2}labels:.*\n/m, '');
-    await expect(readCells(options([write('sweep.yaml', text)]))).rejects.toThrow(
+    await expect(readGroups(options([write('sweep.yaml', text)]))).rejects.toThrow(
       /sweep\.yaml is no cell of the paper's tables: it needs the labels/,
     );
   });
@@ -159,7 +167,7 @@ spec: { data: { path: x }, model: { name: unet }, loss: { name: ${loss} } }
 
   test('a folder of none, and what is not there', async () => {
     mkdirSync(join(folder, 'empty'), { recursive: true });
-    await expect(readCells(options([join(folder, 'empty')]))).rejects.toThrow('holds no job file (.yaml)');
-    await expect(readCells(options(['table5']))).rejects.toThrow('table5: no such file or folder');
+    await expect(readGroups(options([join(folder, 'empty')]))).rejects.toThrow('holds no job file (.yaml)');
+    await expect(readGroups(options(['table5']))).rejects.toThrow('table5: no such file or folder');
   });
 });

@@ -57,6 +57,13 @@ export function selectionsIn(entries: readonly Entry[]): Selection[] {
 export function auditSelection({ file, score, best, cells, mean, noise, noiseFrom, byChance }: Selection): Finding {
   const { value, line, column } = best.scores[score]!;
   const above = value - mean;
+  if (noise < 1e-12) {
+    return {
+      ...{ severity: 'remark', rule: 'selection', file, line, row: `all ${cells} cells`, columns: [column] },
+      sentence: `all ${cells} cells are ${shown(value)}: what was searched for changes nothing here`,
+      numbers: { best: value, cells },
+    };
+  }
   const gain = best.baseline ? value - best.baseline.value : undefined;
   const explained = `${Math.round((100 * byChance) / above)} %`;
   return {

@@ -168,6 +168,11 @@ describe('a rule finds what breaks it, and only that', () => {
     });
   });
 
+  test('cells that are all equal are told as that', () => {
+    const [{ rule, sentence }] = auditOf('gamma,jaccard\n1,0.70\n2,0.70\n3,0.70\n4,0.70\n');
+    expect([rule, sentence]).toEqual(['selection', 'all 4 cells are 70.00: what was searched for changes nothing here']);
+  });
+
   test('the spread of runs, where it is printed, is what the best cell is held against', () => {
     // Runs: sd 0.02, three of them: 0.0115 of a cell. The best of four equal cells is 1.0294 of that above their mean.
     const [{ sentence }] = auditOf('gamma,jaccard,runs\n1,0.700 ± 0.020,3\n2,0.710 ± 0.020,3\n3,0.720 ± 0.020,3\n4,0.750 ± 0.020,3\n');
