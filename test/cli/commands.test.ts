@@ -146,7 +146,7 @@ describe('doctor', () => {
 describe('a wrong command line', () => {
   test.each([
     [['trian'], 'there is no command trian; did you mean train?'],
-    [['frobnicate'], 'there is no command frobnicate; known are cancel, checkpoint fetch, '],
+    [['frobnicate'], 'there is no command frobnicate; known are audit, cancel, checkpoint fetch, '],
     [['losses', 'explian', 'dice'], 'there is no command losses explian; did you mean losses explain?'],
     [['train'], 'Missing 1 required arg: job'],
     [['train', 'job.yaml', '--epochs', '3'], 'Nonexistent flag: --epochs'],

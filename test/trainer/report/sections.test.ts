@@ -77,14 +77,17 @@ describe("the paper's tables", () => {
       table: '1',
       dataset: 'isic2018',
       method: 'FocusNet (ALL)',
+      network: 'U-Net',
       parameters: { epsilon, omega, gamma: 0.1 },
       scores: jaccards.map(scoresOf),
     });
-    const baseline: TableEntry = { table: '1', dataset: 'isic2018', method: 'FocusNet (DL)', scores: [scoresOf(0.7)] };
+    const baseline: TableEntry = { table: '1', dataset: 'isic2018', method: 'FocusNet (DL)', network: 'FocusNet', scores: [scoresOf(0.7)] };
     const tables = makePaperTables([at(0.3, 6, 0.81, 0.83), at(0.3, 8, 0.8), at(0.5, 6), baseline]);
     writeFileSync(join(folder.path, 'tables.csv'), renderCsv(tables, 'smoke'));
     const { parts } = paper(readPaperTables([folder.path]))!;
-    expect(parts[1]).toMatchObject({ table: { title: "Table 1, pooled over all pixels; tier smoke: NOT the paper's size" } });
+    expect(parts[1]).toMatchObject({
+      table: { title: "Table 1 of FocusNet (ALL), with U-Net, pooled over all pixels; tier smoke: NOT the paper's size" },
+    });
     const [head, first, second, last] = shownIn(parts[1]);
     expect(head).toEqual(['epsilon \\ omega', '6', '8']);
     expect(first).toEqual([

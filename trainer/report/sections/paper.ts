@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { html } from '../html.ts';
-import { dataSetTitles, noiseRule, type TableName } from '../paper.ts';
+import { dataSetTitles, noiseRule, standIn, type TableName } from '../paper.ts';
 import type { Part, Section } from '../section.ts';
 import { type Cell, fixed, type Table, textCell } from '../table.ts';
 
@@ -53,13 +53,14 @@ export function paper(lines: readonly Line[]): Section | undefined {
 
 function tableOf(lines: readonly Line[]): Table {
   const [{ tier, table, aggregation }] = lines;
+  const searched = table === '1' ? ` of ${rowName(lines[0])}` : '';
   const { rowOf, columnOf, corner } = layouts[table as TableName];
   const [rows, columns] = [rowOf, columnOf].map(place => [...new Set(lines.map(place))]);
   // Of a baseline there is one cell, for which the layout has no column.
   const columnNames = columns.filter(name => name !== '');
   return {
     id: `paper-table-${table}-${aggregation}-${tier}`.replace(/[^\w-]+/g, '-'),
-    title: `Table ${table}, ${aggregation === 'pooled' ? 'pooled over all pixels' : 'mean over images'}; tier ${tier}${tier === 'full' ? '' : ": NOT the paper's size"}`,
+    title: `Table ${table}${searched}, ${aggregation === 'pooled' ? 'pooled over all pixels' : 'mean over images'}; tier ${tier}${tier === 'full' ? '' : ": NOT the paper's size"}`,
     columns: [{ title: corner, kind: 'text' }, ...columnNames.map(title => ({ title, kind: 'mean' }) as const)],
     rows: rows.map(row => [
       textCell(row),
@@ -69,6 +70,11 @@ function tableOf(lines: readonly Line[]): Table {
       }),
     ]),
   };
+}
+
+/** With the network that stands in for the paper's, where one does. */
+function rowName({ method, network }: Line): string {
+  return standIn(method, network);
 }
 
 const headed = (metric: string) => (metric === 'f1' ? 'F-Measure' : metric[0].toUpperCase() + metric.slice(1));
@@ -82,17 +88,21 @@ interface Layout {
 
 const byMethod: Layout = {
   corner: 'Method',
-  rowOf: ({ method }) => method,
+  rowOf: rowName,
   columnOf: ({ dataset, metric }) => `${dataSetTitles[dataset] ?? dataset} ${headed(metric)}`,
 };
 
 const layouts: Readonly<Record<TableName, Layout>> = {
   '1': {
     corner: 'epsilon \\ omega',
-    rowOf: ({ epsilon, method }) => epsilon || `${method}, the baseline`,
+    rowOf: line => line.epsilon || `${rowName(line)}, the baseline`,
     columnOf: ({ omega }) => omega,
   },
-  '2': { corner: 'gamma', rowOf: ({ gamma, method }) => (gamma ? 'Jaccard' : `${method}, the baseline`), columnOf: ({ gamma }) => gamma },
+  '2': {
+    corner: 'gamma',
+    rowOf: line => (line.gamma ? `Jaccard of ${rowName(line)}` : `${rowName(line)}, the baseline`),
+    columnOf: ({ gamma }) => gamma,
+  },
   '3': byMethod,
   '4': byMethod,
 };
