@@ -56,9 +56,13 @@ export function checkTrials({ loaded, strategy, frame }: Search, settings: Setti
   for (const _ of checked(loaded, known, frame));
   for (const [number, parameters] of known.entries()) {
     const { given } = jobOf(loaded, parameters, number, 1, frame);
-    const acceptance = accept({ ...given, metadata: { name: given.metadata.name, namespace: 'any', uid: 'any' } }, settings);
-    if ('refusal' in acceptance) {
-      throw new SegfleetError('usage', `the trial with ${describeParameters(parameters)}: ${acceptance.refusal}`);
+    const refuse = (why: string): never => {
+      throw new SegfleetError('usage', `the trial with ${describeParameters(parameters)}: ${why}`);
+    };
+    if (given.spec.ttlSecondsAfterFinished !== undefined) {
+      refuse('ttlSecondsAfterFinished would delete it, and with it what it has shown; leave it out, trials go with their sweep');
     }
+    const acceptance = accept({ ...given, metadata: { name: given.metadata.name, namespace: 'any', uid: 'any' } }, settings);
+    if ('refusal' in acceptance) refuse(acceptance.refusal);
   }
 }

@@ -42,7 +42,7 @@ export const isSweepFile = (file: string): boolean => /^kind:\s*["']?Sweep\b/m.t
 
 /** A sweep that is no file, and has its job in it. @param source what it is called in sentences @throws usage */
 export const checkSweep = (value: Record<string, unknown>, source: string): LoadedSweep =>
-  settle({ file: source, value, at: () => source }, []);
+  settle({ file: source, value, at: path => (path[1] === 'base' ? 'its job' : source) }, []);
 
 function settle(document: YamlDocument, settings: readonly string[]): LoadedSweep {
   const { file } = document;

@@ -224,6 +224,15 @@ describe('suspension', () => {
     expect(world.names).toHaveLength(2);
   });
 
+  test('is not the end, though all trials were chosen and none of them has pods', () => {
+    const world = new SweepWorld({ limits: { parallelTrials: 4 } });
+    world.settle();
+    expect(world.names).toHaveLength(4);
+    world.edit(spec => Object.assign(spec, { suspend: true })).settle();
+    expect(world.status).toMatchObject({ phase: 'Suspended', trials: { total: 4, pending: 4 } });
+    expect(world.status).not.toHaveProperty('completionTime');
+  });
+
   test('leaves alone what somebody else has suspended', () => {
     const world = new SweepWorld();
     world.settle();
@@ -277,6 +286,11 @@ describe('refusal', () => {
     ['a parameter that is none', { parameters: { 'loss.gama': { values: [1] } } }, 'loss.gama'],
     ['a job that no cluster can run', { base: { spec: { data: { path: 'data' } } } }, /data.path is data, and file: URLs need a volume/],
     ['a choice that makes no job', { parameters: { 'training.batch': { values: [8, -1] } } }, 'training.batch is -1'],
+    [
+      'trials that are deleted before their time',
+      { base: { spec: { data: { path: 's3://d/n' }, ttlSecondsAfterFinished: 60 } } },
+      'ttlSecondsAfterFinished would delete it',
+    ],
     [
       'a search that pauses',
       { method: 'asha', earlyStop: { type: 'asha' }, limits: { maxTrials: 9 } },
