@@ -202,12 +202,12 @@ test('a deadline ends it with what there is', async () => {
 
 describe('killed with SIGKILL and run again it comes to the same', () => {
   const searches = {
-    'a grid with replicates': { replicates: { count: 2 } },
-    'successive halving': {
+    'successive halving, two runs a trial': {
       method: 'asha',
+      replicates: { count: 2 },
       parameters: { 'training.optimizer.learningRate': { distribution: 'logUniform', min: 1e-5, max: 1 } },
       earlyStop: { type: 'asha', minTime: 1, reductionFactor: 2 },
-      limits: { maxTrials: 5 },
+      limits: { maxTrials: 4 },
     },
     'Parzen estimators that stop below the median': {
       method: 'tpe',
@@ -224,7 +224,7 @@ describe('killed with SIGKILL and run again it comes to the same', () => {
     // In a folder of its own, so that nothing is taken over.
     const out = at(`${name} killed`, 'sweep');
     let kills = 0;
-    for (let after = 4; ; after += Math.ceil(lines / 4)) {
+    for (let after = 4; ; after += Math.ceil(lines / 3)) {
       const { killed, stderr } = await driveAndKill(text, out, (child, line) => {
         if (line === after) child.kill('SIGKILL');
       });
