@@ -210,6 +210,8 @@ describe('in a browser', () => {
     expect(await page.title()).toBe(markup);
     expect(await page.locator('h1').textContent()).toBe(markup);
     expect(await page.locator('main script, main b').count()).toBe(0);
+    const ids: string[] = await page.evaluate("[...document.querySelectorAll('[id]')].map(({ id }) => id)");
+    expect(new Set(ids).size).toBe(ids.length);
     expect(await page.locator('main img:not([src^="data:image/webp;base64,"])').count()).toBe(0);
     expect(await page.evaluate('[...document.images].map(({ naturalWidth }) => naturalWidth)')).toEqual(new Array(12).fill(192)); // 3 cases: image and 3 arms
     expect(await page.getByRole('rowheader', { name: `${imagePrefix}case` }).count()).toBe(8);

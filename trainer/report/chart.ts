@@ -18,6 +18,8 @@ export interface Series {
 }
 
 export interface Chart {
+  /** Begins the names of its parts, so that several charts can stand on one page. @default plot */
+  readonly id?: string;
   /** Above the chart, where nothing around it says what it is. */
   readonly title?: string;
   /** For who cannot see it. */
@@ -107,7 +109,10 @@ export function renderChart(chart: Chart): string {
   });
   const { outerHTML } = plot as unknown as { outerHTML: string };
   const label = escaped(chart.description ?? title ?? y);
-  return tidied(outerHTML).replace(/^<svg/, () => `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${label}"`);
+  return tidied(outerHTML, chart.id ?? 'plot').replace(
+    /^<svg/,
+    () => `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${label}"`,
+  );
 }
 
 const mostLetters = 42;
@@ -210,11 +215,11 @@ const namesInCorner = (series: readonly Drawn[], { ink }: ChartTheme, corner: Co
   });
 
 /** Without what Plot says of its groups (the chart is one picture), with hundredths of pixels, and with names of its own. */
-function tidied(svg: string): string {
+function tidied(svg: string, id: string): string {
   // Plot numbers its clip paths through the process: the same chart shall be the same bytes.
   const clips = [...new Set(svg.match(/plot-clip-\d+/g))];
   return svg
     .replace(/ (aria-(label|hidden|description)|xmlns)="[^"]*"/g, '')
     .replace(/ (d|x|y|x1|x2|y1|y2|cx|cy|width|height|transform)="[^"]*"/g, numbers => numbers.replace(/(\.\d\d)\d+/g, '$1'))
-    .replace(/plot-clip-\d+/g, clip => `plot-clip-${clips.indexOf(clip)}`);
+    .replace(/plot-clip-\d+/g, clip => `${id}-clip-${clips.indexOf(clip)}`);
 }

@@ -90,7 +90,7 @@ function partOf(part: Part): Html {
     case 'chart': {
       const { chart, data, note } = part;
       return html`<figure class="block chart" aria-labelledby="${data.id}-title"><div class="head"><h4 id="${data.id}-title">${data.title}</h4><p class="take">${download(`${data.id}.svg`, 'image/svg+xml', renderChart({ ...chart, title: data.title }), `SVG`, data.title)}</p></div>
-${new Html(renderChart({ ...chart, theme: ofPage }))}${noteOf(note)}
+${new Html(renderChart({ ...chart, id: data.id, theme: ofPage }))}${noteOf(note)}
 <details><summary>The numbers of this chart</summary>${takeAway(data)}${scrolled(data)}</details></figure>\n`;
     }
     case 'heat':

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RocState } from '../../../trainer/metrics/roc.ts';
+import { RocState, thinned } from '../../../trainer/metrics/roc.ts';
 import { goldenCases } from '../../tools/metricsGolden.ts';
 
 /** All pairs, ties one half (Mann and Whitney). */
@@ -105,4 +105,26 @@ describe('area under the ROC curve', () => {
       pixels.map(([s]) => s),
       pixels.map(([, t]) => t),
     );
+});
+
+test('a thinned curve keeps its ends, and of all others a point within a step', () => {
+  const scores = fc.array(fc.tuple(fc.integer({ min: -50, max: 50 }), fc.integer({ min: 0, max: 1 })), { minLength: 2, maxLength: 300 });
+  fc.assert(
+    fc.property(scores, fc.constantFrom(0.01, 0.1), (pixels, step) => {
+      const curve = state(
+        pixels.map(([score]) => score),
+        pixels.map(([, truth]) => truth),
+      ).curve();
+      const kept = thinned(curve, step);
+      expect([kept[0], kept.at(-1)]).toEqual([curve[0], curve.at(-1)]);
+      for (const { falsePositiveRate, truePositiveRate } of curve) {
+        const isNear = kept.some(
+          point =>
+            Math.abs(point.falsePositiveRate - falsePositiveRate) <= step && Math.abs(point.truePositiveRate - truePositiveRate) <= step,
+        );
+        expect(isNear).toBe(true);
+      }
+    }),
+    { numRuns: 30 },
+  );
 });

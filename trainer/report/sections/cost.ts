@@ -11,12 +11,12 @@ import { type Cell, numberCell, textCell } from '../table.ts';
 const seconds = ({ record: { startedAt, endedAt } }: ReportedRun) =>
   endedAt ? (Date.parse(endedAt) - Date.parse(startedAt)) / 1000 : undefined;
 
-/** Hours from start to end times the GPUs of the leading process, one or none; undefined where several workers had their own. */
+const usesGpu = ({ start }: ReportedRun): boolean => start?.devices.some(device => device.includes('GPU')) ?? false;
+
+/** Hours from start to end times the GPUs of the process, one or none; undefined where that is not known, or where workers had their own. */
 function gpuHours(run: ReportedRun): number | undefined {
-  const { start, record } = run;
   const wall = seconds(run);
-  if (wall === undefined || !start || record.fleet) return undefined;
-  return start.devices.some(device => device.includes('GPU')) ? wall / 3600 : 0;
+  return wall === undefined || run.record.fleet ? undefined : usesGpu(run) ? wall / 3600 : 0;
 }
 
 const median = (values: readonly number[]) => (values.length === 0 ? undefined : percentile(Float64Array.from(values).sort(), 0.5));
@@ -31,18 +31,16 @@ function bytesCell(bytes: number | undefined): Cell {
 export function cost(runs: readonly ReportedRun[]): Section {
   const total = runs.reduce((sum, run) => sum + (seconds(run) ?? 0), 0);
   const gpus = runs.map(gpuHours);
-  const onGpus = gpus.every(hours => hours === 0)
-    ? 'no GPU'
-    : gpus.some(hours => hours === undefined)
-      ? 'GPU hours of runs with several workers are not known'
-      : `${gpus.reduce<number>((sum, hours) => sum + hours!, 0).toFixed(2)} GPU hours`;
+  const onGpus = runs.some(usesGpu) ? `${gpus.reduce<number>((sum, hours) => sum + (hours ?? 0), 0).toFixed(2)} GPU hours` : 'no GPU';
+  const unknown = runs.filter(({ record }) => record.fleet).length;
+  const without = unknown > 0 ? ` (those of the workers of ${plural(unknown, 'run')} are not known)` : '';
   return {
     id: 'cost',
     title: 'Cost',
     parts: [
       {
         kind: 'text',
-        text: html`<p>${plural(runs.length, 'run')}, ${(total / 3600).toFixed(2)} hours from start to end of each, added up; ${onGpus}. Runs on machines that others used too are slower than they could be.</p>`,
+        text: html`<p>${plural(runs.length, 'run')}, ${(total / 3600).toFixed(2)} hours from start to end of each, added up; ${onGpus}${without}. Runs on machines that others used too are slower than they could be.</p>`,
       },
       {
         kind: 'table',

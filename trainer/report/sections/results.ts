@@ -30,11 +30,9 @@ const kinds: readonly { readonly id: string; readonly title: string; readonly wa
 
 export const digitsOf = (metric: MetricKey): number => (metricCatalogue[metric].unit === 'pixels' ? 2 : metric === 'auc' ? 4 : 3);
 
-/** As a heading. */
-export function headOf(metric: MetricKey): string {
-  const { title } = metricCatalogue[metric];
-  return title[0].toUpperCase() + title.slice(1);
-}
+/** As a heading; names that are written like `clDice` stay. */
+export const headOf = (metric: MetricKey): string =>
+  metricCatalogue[metric].title.replace(/^[a-z](?=[a-z]*( |$))/, letter => letter.toUpperCase());
 
 export const measuredOf = ({ scored }: ScoredRun, [name, aggregation]: Wanted[number]): number | undefined =>
   scored.evaluation.metrics.find(one => one.name === name && one.aggregation === aggregation)?.value ?? undefined;
