@@ -33,7 +33,7 @@ export const reductions: Readonly<Record<Exclude<TierName, 'full'>, Reduction>> 
     patches: { side: 64, perImage: 8, epochs: 2 },
     epochs: 2,
     batch: 8,
-    learningRate: 2e-3,
+    learningRate: 1e-3,
     dropout: 0.1,
     batchNormMomentum: 0.9,
     width: 16,
@@ -47,7 +47,7 @@ export const reductions: Readonly<Record<Exclude<TierName, 'full'>, Reduction>> 
     // Enough steps for the Dice loss to come near gamma: above it ALL is the Dice loss.
     epochs: 30,
     batch: 4,
-    learningRate: 2e-3,
+    learningRate: 1e-3,
     dropout: 0.1,
     batchNormMomentum: 0.9,
     width: 16,
