@@ -4,9 +4,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
-import { runSweep, type SweepEvent, type SweepOptions } from '../../trainer/sweep/driver.ts';
-import { parseSweep } from '../../trainer/sweep/sweepFile.ts';
-import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
+import { runSweep, type SweepEvent, type SweepOptions } from '../../../trainer/sweep/driver.ts';
+import { parseSweep } from '../../../trainer/sweep/sweepFile.ts';
+import type { SweepRecord } from '../../../trainer/sweep/sweepFolder.ts';
 
 export const toyProgram = new URL('./toyTrial.ts', import.meta.url);
 

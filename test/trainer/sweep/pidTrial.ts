@@ -1,7 +1,7 @@
 /**
  * A program of trial processes that ends with the number of its process.
  */
-import type { TrialProgram } from '../../trainer/sweep/trialProgram.ts';
+import type { TrialProgram } from '../../../trainer/sweep/trialProgram.ts';
 
 const program: TrialProgram = async (_, host) => {
   if (host.signal.aborted) return { status: 'interrupted' };

@@ -5,9 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeWish } from '../../trainer/sweep/control.ts';
-import { SweepFolder, type SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
-import { drawDataSet } from '../tools/pictures.ts';
+import { writeWish } from '../../../trainer/sweep/control.ts';
+import { SweepFolder, type SweepRecord } from '../../../trainer/sweep/sweepFolder.ts';
+import { drawDataSet } from '../../tools/pictures.ts';
 import { drive, driveAndKill, toySweep } from './toySweep.ts';
 import { misbehaviour, objectiveAt } from './toyTrial.ts';
 

@@ -3,11 +3,11 @@
  * Some values of training.clipNorm make it misbehave.
  */
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { RunFolder } from '../../trainer/storage/runFolder.ts';
-import { Objective } from '../../trainer/sweep/objective.ts';
-import { readReports, readRunRecord, reportOf } from '../../trainer/sweep/runFiles.ts';
-import type { TrialProgram } from '../../trainer/sweep/trialProgram.ts';
-import type { EpochEvent } from '../../trainer/tracking/events.ts';
+import { RunFolder } from '../../../trainer/storage/runFolder.ts';
+import { Objective } from '../../../trainer/sweep/objective.ts';
+import { readReports, readRunRecord, reportOf } from '../../../trainer/sweep/runFiles.ts';
+import type { TrialProgram } from '../../../trainer/sweep/trialProgram.ts';
+import type { EpochEvent } from '../../../trainer/tracking/events.ts';
 
 /** Values of training.clipNorm. */
 export const misbehaviour = { diverges: 13, crashes: 17, crashesOnce: 19, isUnavailableOnce: 23, diskIsFull: 29 } as const;

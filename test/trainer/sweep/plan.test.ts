@@ -5,12 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { planSweep } from '../../trainer/sweep/plan.ts';
-import { identityOf } from '../../trainer/sweep/prepare.ts';
-import { loadSweep, parseSweep, renderSweep, specFrom } from '../../trainer/sweep/sweepFile.ts';
-import { segfleet } from '../tools/cli.ts';
-import { writeJob } from '../tools/jobs.ts';
-import { drawDataSet } from '../tools/pictures.ts';
+import { planSweep } from '../../../trainer/sweep/plan.ts';
+import { identityOf } from '../../../trainer/sweep/prepare.ts';
+import { loadSweep, parseSweep, renderSweep, specFrom } from '../../../trainer/sweep/sweepFile.ts';
+import { segfleet } from '../../tools/cli.ts';
+import { writeJob } from '../../tools/jobs.ts';
+import { drawDataSet } from '../../tools/pictures.ts';
 import { drive, toySweep } from './toySweep.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-sweep-plan-'));

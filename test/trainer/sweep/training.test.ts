@@ -5,17 +5,17 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keepFork } from '../../trainer/forks.ts';
-import type { RunRecord } from '../../trainer/runRecord.ts';
-import { parseJob } from '../../trainer/spec.ts';
-import { openStore } from '../../trainer/storage/openStore.ts';
-import { RunFolder } from '../../trainer/storage/runFolder.ts';
-import { SweepFolder } from '../../trainer/sweep/sweepFolder.ts';
-import { type TrainOptions, train } from '../../trainer/train.ts';
-import { segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
-import { drawDataSet } from '../tools/pictures.ts';
-import { onSmallDisk } from '../tools/smallDisk.ts';
+import { keepFork } from '../../../trainer/forks.ts';
+import type { RunRecord } from '../../../trainer/runRecord.ts';
+import { parseJob } from '../../../trainer/spec.ts';
+import { openStore } from '../../../trainer/storage/openStore.ts';
+import { RunFolder } from '../../../trainer/storage/runFolder.ts';
+import { SweepFolder } from '../../../trainer/sweep/sweepFolder.ts';
+import { type TrainOptions, train } from '../../../trainer/train.ts';
+import { segfleet } from '../../tools/cli.ts';
+import { smallJob, writeJob } from '../../tools/jobs.ts';
+import { drawDataSet } from '../../tools/pictures.ts';
+import { onSmallDisk } from '../../tools/smallDisk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-sweep-training-'));
 const at = (...parts: string[]) => join(folder, ...parts);

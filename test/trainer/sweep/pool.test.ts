@@ -3,10 +3,10 @@
  */
 import { existsSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { parseJob } from '../../trainer/spec.ts';
-import { type Ending, Pool } from '../../trainer/sweep/pool.ts';
-import type { Order } from '../../trainer/sweep/trialProgram.ts';
-import { smallJob } from '../tools/jobs.ts';
+import { parseJob } from '../../../trainer/spec.ts';
+import { type Ending, Pool } from '../../../trainer/sweep/pool.ts';
+import type { Order } from '../../../trainer/sweep/trialProgram.ts';
+import { smallJob } from '../../tools/jobs.ts';
 
 const program = new URL('./pidTrial.ts', import.meta.url);
 const order = (threads: number): Order => ({

@@ -4,8 +4,8 @@
 import module from 'node:module';
 
 module.enableCompileCache(); // as bin/segfleet.mjs does
-const { runSweep } = await import('../../trainer/sweep/driver.ts');
-const { parseSweep } = await import('../../trainer/sweep/sweepFile.ts');
+const { runSweep } = await import('../../../trainer/sweep/driver.ts');
+const { parseSweep } = await import('../../../trainer/sweep/sweepFile.ts');
 const { toyProgram } = await import('./toySweep.ts');
 
 const [text, out] = process.argv.slice(2);
