@@ -73,7 +73,7 @@ export async function makeReport(paths: readonly string[], options: ReportOption
       roc(study),
       comparison(study, metrics),
       await overlays(study, options),
-      images(study, metrics[0]),
+      images(study, metrics),
     ];
     shown.push({ id: study.id, title: study.title, sections: sections.filter(section => section !== undefined) });
   }

@@ -118,6 +118,14 @@ describe('the numbers', () => {
   });
 });
 
+test('the same training twice is one run, and said to be there twice', async () => {
+  cpSync(dice, at('again', 'copy'), { recursive: true });
+  const { arms, left, scored } = await makeReport([dice, at('again')], { ...options, out: at('twice.html'), tables: undefined });
+  expect(scored).toBe(1);
+  expect(arms).toEqual(['dice']);
+  expect(left).toEqual([{ run: at('again', 'copy'), why: 'it is the same training as runs/dice: job, seed, data and weights' }]);
+});
+
 test('the same runs give the same bytes', async () => {
   const first = readFileSync(options.out);
   await makeReport(runs, { ...options, out: at('again.html'), tables: undefined });

@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SegfleetError } from '../errors.ts';
 import type { PartOfRun } from '../evaluateRun.ts';
+import { trainingOf } from '../runRecord.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import { SweepFolder, type SweepRecord, type TrialRunRecord } from '../sweep/sweepFolder.ts';
 import { namesOf } from './arms.ts';
@@ -48,7 +49,7 @@ export async function readInputs(given: readonly string[], which: PartOfRun): Pr
     if (!run || new RunFolder(path).isRun) runs.push(await reportedRun(path, names[i], which));
     else missing.push({ name: names[i], status: run.state, why: run.error?.message ?? 'it has not begun' });
   }
-  return { runs, missing, unfinished, sweeps: records };
+  return { runs: onceEach(runs), missing, unfinished, sweeps: records };
 }
 
 /** Folders in a folder that are looked into: a reproduction has runs in the second. */
@@ -62,6 +63,21 @@ function foldersIn(path: string, depth: number): string[] | undefined {
   const found = inside.map(({ name }) => join(path, name)).sort();
   const folders = found.flatMap(folder => foldersIn(folder, depth - 1) ?? []);
   return folders.length > 0 ? folders : undefined;
+}
+
+/** The same training twice would make the spread over runs look smaller than it is. */
+function onceEach(runs: readonly ReportedRun[]): ReportedRun[] {
+  const seen = new Map<string, string>();
+  return runs.map(run => {
+    if (!run.scored) return run;
+    const { job, data, weights } = run.record;
+    const key = JSON.stringify([trainingOf(job), data.digest, data.split, weights?.digest]);
+    const before = seen.get(key);
+    if (before === undefined) seen.set(key, run.name);
+    return before === undefined
+      ? run
+      : { ...run, scored: undefined, trouble: `it is the same training as ${before}: job, seed, data and weights` };
+  });
 }
 
 const folderOf = (sweep: string, { folder, reusedFrom }: TrialRunRecord): string => {

@@ -23,7 +23,7 @@ export interface ReportedRun {
   readonly checkpointBytes: number | undefined;
   /** Where it succeeded and could be evaluated. */
   readonly scored: RunScores | undefined;
-  /** Why it could not be. */
+  /** Why it is not, though it succeeded. */
   readonly trouble: string | undefined;
 }
 

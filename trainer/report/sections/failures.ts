@@ -24,7 +24,7 @@ export function failures({ runs, missing, unfinished }: Inputs): Section {
     ...unscored.map(({ name, record, epochs, trouble }) => ({
       name,
       loss: describeLoss(record.job.spec.loss),
-      status: 'not evaluated',
+      status: 'left out',
       epochs: epochs.length,
       why: trouble!,
       code: '',

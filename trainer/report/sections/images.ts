@@ -3,7 +3,7 @@
  */
 import { type MetricKey, metricCatalogue } from '../../metrics/catalogue.ts';
 import type { Study } from '../arms.ts';
-import type { Section } from '../section.ts';
+import type { Part, Section } from '../section.ts';
 import { numberCell, type Table, textCell } from '../table.ts';
 import { scoresOf } from './comparison.ts';
 import { digitsOf, headOf } from './results.ts';
@@ -11,7 +11,13 @@ import { digitsOf, headOf } from './results.ts';
 /** A page with more rows is slow to open. */
 const mostRows = 1000;
 
-export function images(study: Study, metric: MetricKey): Section {
+/** @param metrics a table each; of one arm, one table of all measures in the order of the first */
+export function images(study: Study, metrics: readonly MetricKey[]): Section {
+  const shown = study.arms.length === 1 ? metrics.slice(0, 1) : metrics;
+  return { id: `${study.id}-images-section`, title: 'Images', parts: shown.map((metric, i) => imagesBy(study, metric, i > 0)) };
+}
+
+function imagesBy(study: Study, metric: MetricKey, isFurther: boolean): Part {
   const { id, arms } = study;
   const isSingle = arms.length === 1;
   const { better } = metricCatalogue[metric];
@@ -32,7 +38,7 @@ export function images(study: Study, metric: MetricKey): Section {
   const sign = better === 'higher' ? 1 : -1;
   rows.sort((a, b) => sign * (a.mean - b.mean) || (a.id < b.id ? -1 : 1));
   const table: Table = {
-    id: `${id}-images`,
+    id: isFurther ? `${id}-images-${metric}` : `${id}-images`,
     title: isSingle ? 'Scores of each image' : `${headOf(metric)} of each image`,
     columns: [
       { title: 'Image', kind: 'text' },
@@ -47,8 +53,7 @@ export function images(study: Study, metric: MetricKey): Section {
         ...(isSingle ? [] : [numberCell(Math.max(...known) - Math.min(...known), 3)]),
       ]),
   };
-  const cut =
-    rows.length > mostRows ? ` The ${mostRows} hardest of ${rows.length}; all are in cases.csv of each run's evaluation folder.` : '';
-  const note = `${isSingle ? 'Means over the runs' : 'Means over the runs of each arm'}, hardest image first.${cut}`;
-  return { id: `${id}-images-section`, title: 'Images', parts: [{ kind: 'table', table, note, isFolded: rows.length > 25 }] };
+  const cut = rows.length > mostRows ? ` The ${mostRows} hardest of ${rows.length}.` : '';
+  const note = `${isSingle ? 'Means over the runs' : 'Means over the runs of each arm'}, hardest image first.${cut} Every measure of every image: cases.csv in the evaluation folder of each run.`;
+  return { kind: 'table', table, note, isFolded: isFurther || rows.length > 100 };
 }
