@@ -91,9 +91,9 @@ describe.skipIf(!can)('a day on a cluster', () => {
     expect(await at.succeed('list', ...there)).toMatch(/│ walk +│ Running +│ +2\/2 /);
     const status = await at.succeed('status', 'walk', ...there);
     for (const pod of await at.pods('walk')) expect(status).toContain(pod.metadata.name);
-    expect(await at.succeed('events', 'walk', ...there)).toMatch(/ Started /);
+    expect(await at.succeed('events', 'walk', ...there)).toMatch(/ TrainingJob\/walk +Started: /);
     const logs = await at.succeed('logs', 'walk', ...there);
-    for (const writer of ['coordinator', 'worker-0', 'worker-1']) expect(logs).toMatch(new RegExp(`^\\S* *${writer}\\b`, 'm'));
+    for (const writer of ['coordinator', 'worker-0', 'worker-1']) expect(logs).toMatch(new RegExp(`^${writer} +\\| `, 'm'));
   });
 
   test('it is scaled, and a worker is killed: nobody else is started again', async () => {

@@ -5,6 +5,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import Operator from '../../cli/commands/operator.ts';
 import { type Api, connect } from '../../k8s/api.ts';
 import { generatedChartFiles, valuesTable, withTable } from '../../k8s/chartValues.ts';
 import { type ControlPlane, startControlPlane } from '../tools/controlPlane.ts';
@@ -255,6 +256,12 @@ describe.skipIf(!hasHelm())('the chart', () => {
     ],
   ])('gives the operator %s', async (_, values, pod) => {
     expect(podOf(await helm.render({ ...withoutKinds, ...values }))).toMatchObject(pod);
+  });
+
+  test('tells the operator in flags that it has', async () => {
+    const [{ args }] = podOf(await helm.render({ ...withoutKinds, ...allValues })).containers;
+    const names = args.filter((word: string) => word.startsWith('--')).map((word: string) => word.slice(2).split('=')[0]);
+    expect(Object.keys(Operator.flags)).toEqual(expect.arrayContaining(names));
   });
 
   test('lets Prometheus alone ask for metrics, where it is said where that is', async () => {
