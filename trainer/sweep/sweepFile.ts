@@ -2,7 +2,7 @@
  * A sweep file as it is read: its search, and the job that all trials are made of, which stands in it or in a file of its own.
  */
 import { readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { withPathsFrom } from '../runRecord.ts';
@@ -61,7 +61,7 @@ function settle(document: YamlDocument, settings: readonly string[]): LoadedSwee
 
 /** @param base the file of the job */
 function fromFile(file: string, base: string, settings: readonly string[]): LoadedSweep['base'] {
-  const path = join(dirname(file), base);
+  const path = resolve(dirname(file), base);
   const source = readDocument(readText(path, `${file}: base`), path, 'job');
   return { job: settleJob(source.value, settings, source), source, folder: dirname(path) };
 }

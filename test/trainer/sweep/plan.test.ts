@@ -134,6 +134,8 @@ describe('refused', () => {
   test('a job file that is not there, and a job where a sweep is expected', () => {
     writeJob(folder, toySweep(at('data'), { base: 'nothing.yaml' }), 'lost.yaml');
     expect(() => loadSweep(at('lost.yaml'))).toThrow(/lost\.yaml: base .*nothing\.yaml: no such file or folder$/);
+    writeJob(folder, toySweep(at('data'), { base: '/nowhere/nothing.yaml' }), 'lost.yaml');
+    expect(() => loadSweep(at('lost.yaml'))).toThrow(/: base \/nowhere\/nothing\.yaml: no such file or folder$/);
     writeJob(folder, toySweep(at('data')).replace('kind: Sweep', 'kind: TrainingJob'), 'job.yaml');
     expect(() => loadSweep(at('job.yaml'))).toThrow(/job\.yaml, line 2, column 1: kind is "TrainingJob"; it must be "Sweep"$/);
   });
