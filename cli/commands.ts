@@ -36,7 +36,15 @@ import Setup from './commands/setup.ts';
 import Status from './commands/status.ts';
 import Submit from './commands/submit.ts';
 import Suspend from './commands/suspend.ts';
+import SweepBest from './commands/sweep/best.ts';
+import SweepPause from './commands/sweep/pause.ts';
+import SweepPlan from './commands/sweep/plan.ts';
+import SweepRerun from './commands/sweep/rerun.ts';
+import SweepResults from './commands/sweep/results.ts';
+import SweepResume from './commands/sweep/resume.ts';
 import SweepRun from './commands/sweep/run.ts';
+import SweepStatus from './commands/sweep/status.ts';
+import SweepStop from './commands/sweep/stop.ts';
 import Train from './commands/train.ts';
 import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
@@ -77,7 +85,15 @@ export const commands = {
   status: Status,
   submit: Submit,
   suspend: Suspend,
+  'sweep:best': SweepBest,
+  'sweep:pause': SweepPause,
+  'sweep:plan': SweepPlan,
+  'sweep:rerun': SweepRerun,
+  'sweep:results': SweepResults,
+  'sweep:resume': SweepResume,
   'sweep:run': SweepRun,
+  'sweep:status': SweepStatus,
+  'sweep:stop': SweepStop,
   train: Train,
   wait: Wait,
   worker: Worker,

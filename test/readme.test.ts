@@ -8,6 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { commands } from '../cli/commands.ts';
 import { errorCodes } from '../trainer/errors.ts';
 import { loadJob, parseJob } from '../trainer/spec.ts';
+import { planSweep } from '../trainer/sweep/plan.ts';
+import { loadSweep } from '../trainer/sweep/sweepFile.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -58,9 +60,16 @@ describe('a job that is shown is a job that runs', () => {
     expect(job.spec.loss).toMatchObject({ name: 'adaptiveLog', of: { name: 'dice', smooth: 1 } });
   });
 
-  const files = readdirSync(join(root, 'examples')).filter(name => name.endsWith('.yaml'));
+  const files = readdirSync(join(root, 'examples')).filter(name => name.endsWith('.yaml') && !name.startsWith('sweep-'));
   test.each(files)('examples/%s, and its data is there', file => {
     const { job } = loadJob(join(root, 'examples', file));
     expect(existsSync(join(root, 'examples', job.spec.data.path))).toBe(true);
+  });
+
+  const sweeps = readdirSync(join(root, 'examples')).filter(name => name.startsWith('sweep-'));
+  test.each(sweeps)('examples/%s: all its trials can be run', async file => {
+    const { trials, counts } = await planSweep({ sweep: loadSweep(join(root, 'examples', file)), out: join(root, 'runs', 'nothing') });
+    expect(counts.toRun).toBe(trials.length);
+    expect(trials.length).toBeGreaterThan(1);
   });
 });

@@ -77,35 +77,27 @@ export function normalQuantile(p: number): number {
   );
 }
 
+const hartAbove = [
+  3.52624965998911e-2, 0.700383064443688, 6.37396220353165, 33.912866078383, 112.079291497871, 221.213596169931, 220.206867912376,
+];
+const hartBelow = [
+  8.83883476483184e-2, 1.75566716318264, 16.064177579207, 86.7807322029461, 296.564248779674, 637.333633378831, 793.826512519948,
+  440.413735824752,
+];
+
 /** The normal distribution function, absolute error below 1e-14 (J. F. Hart 1968, in the form of G. West 2005). */
 export function normalDistribution(x: number): number {
   const z = Math.abs(x);
   if (z > 37) return x > 0 ? 1 : 0;
   const density = Math.exp((-z * z) / 2);
-  const polynomial = (...coefficients: readonly number[]) => coefficients.reduce((sum, coefficient) => sum * z + coefficient);
-  const tail =
-    z < 7.07106781186547
-      ? (density *
-          polynomial(
-            3.52624965998911e-2,
-            0.700383064443688,
-            6.37396220353165,
-            33.912866078383,
-            112.079291497871,
-            221.213596169931,
-            220.206867912376,
-          )) /
-        polynomial(
-          8.83883476483184e-2,
-          1.75566716318264,
-          16.064177579207,
-          86.7807322029461,
-          296.564248779674,
-          637.333633378831,
-          793.826512519948,
-          440.413735824752,
-        )
-      : density / (z + 1 / (z + 2 / (z + 3 / (z + 4 / (z + 0.65))))) / 2.506628274631;
+  let tail: number;
+  if (z < 7.07106781186547) {
+    let above = 0;
+    for (const coefficient of hartAbove) above = above * z + coefficient;
+    let below = 0;
+    for (const coefficient of hartBelow) below = below * z + coefficient;
+    tail = (density * above) / below;
+  } else tail = density / (z + 1 / (z + 2 / (z + 3 / (z + 4 / (z + 0.65))))) / 2.506628274631;
   return x > 0 ? 1 - tail : tail;
 }
 

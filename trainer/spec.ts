@@ -152,7 +152,9 @@ const specSchema = z
   })
   .transform(({ training, workers, ...rest }) => {
     const max = workers.max ?? workers.replicas;
-    return { ...rest, training: { ...training, lanes: training.lanes ?? max }, workers: { ...workers, max } };
+    // In the place that it has where it is given: jobs are told from each other by their text.
+    const { epochs, batch, lanes = max, ...others } = training;
+    return { ...rest, training: { epochs, batch, lanes, ...others }, workers: { ...workers, max } };
   });
 
 /** What each field allows and several together do not, the path below `spec`. */

@@ -1,7 +1,11 @@
 /**
  * How sweeps look.
  */
+
+import type { Answer } from '../../trainer/sweep/ask.ts';
+import { describeParameters } from '../../trainer/sweep/cells.ts';
 import type { SweepEvent } from '../../trainer/sweep/driver.ts';
+import type { SweepPlan } from '../../trainer/sweep/plan.ts';
 import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
 import { program } from '../base.ts';
 import { duration, number, table } from './text.ts';
@@ -19,7 +23,7 @@ export async function showSweep(events: AsyncGenerator<SweepEvent, SweepRecord>,
   const titles = new Map<number, string>();
   for (; !next.done; next = await events.next()) {
     const event = next.value;
-    if (event.event === 'start') titles.set(event.trial, describe(event.parameters));
+    if (event.event === 'start') titles.set(event.trial, describeParameters(event.parameters));
     if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
     else for (const line of linesOf(event, titles)) log(line);
   }
@@ -27,11 +31,6 @@ export async function showSweep(events: AsyncGenerator<SweepEvent, SweepRecord>,
   log(`\n${resultsTable(next.value)}`);
   log(`sweep folder: ${out} (sweep.json, trials/)\nnext:\n  ${program} sweep results ${out}\n  ${program} sweep best ${out}`);
 }
-
-const describe = (parameters: Readonly<Record<string, unknown>>): string =>
-  Object.entries(parameters)
-    .map(([path, value]) => `${path}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-    .join(' ');
 
 function linesOf(event: SweepEvent, titles: ReadonlyMap<number, string>): string[] {
   switch (event.event) {
@@ -55,7 +54,7 @@ function linesOf(event: SweepEvent, titles: ReadonlyMap<number, string>): string
       const title = runTitle(event);
       switch (event.status) {
         case 'begins':
-          return [`${title} begins: ${titles.get(event.trial) ?? ''}`.trimEnd()];
+          return [titles.has(event.trial) ? `${title} begins: ${titles.get(event.trial)}` : `${title} goes on`];
         case 'reused':
           return [`${title} is there already: ${event.from}`];
         case 'failed':
@@ -100,10 +99,73 @@ export function resultsTable({ trials, spec, best }: SweepRecord): string {
 }
 
 /** Of what is the same in all trials a table says nothing. */
-export function variedPaths(trials: SweepRecord['trials']): string[] {
+export function variedPaths(trials: readonly Pick<SweepRecord['trials'][number], 'parameters'>[]): string[] {
   const paths = [...new Set(trials.flatMap(({ parameters }) => Object.keys(parameters)))];
   const differs = (path: string) => new Set(trials.map(({ parameters }) => JSON.stringify(parameters[path]))).size > 1;
   return paths.filter(path => trials.length === 1 || differs(path));
 }
 
 const show = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+const gigabytes = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+
+/** Of a long list its beginning says what the rest is like. */
+const maxRows = 40;
+
+export function planText(plan: SweepPlan, given: string): string {
+  const { name, method, trials, isComplete, maxTrials, counts, parallel, threads, cores, time, bytes } = plan;
+  const varied = variedPaths(trials);
+  const rows = trials
+    .slice(0, maxRows)
+    .map(({ number: i, parameters, runs }) => [
+      String(i),
+      ...varied.map(path => (path in parameters ? show(parameters[path]) : '-')),
+      [...new Set(runs.map(({ state, from }) => (from === undefined ? state : `reused from ${from}`)))].join(', '),
+    ]);
+  const more = trials.length > maxRows ? `\n... and ${trials.length - maxRows} more (--json has all)` : '';
+  const others = isComplete
+    ? ''
+    : `; the search chooses the others by what it sees${maxTrials === undefined ? '' : `, ${maxTrials} trials at most`}`;
+  return [
+    `${name}, ${method}: ${trials.length} trials, ${counts.runs} runs${others}`,
+    `${counts.toRun} to run, ${counts.done} done, ${counts.reused} reused, ${counts.failed} failed`,
+    `${parallel} at a time with ${threads} threads each, on ${cores} processors`,
+    `time: ${time.hours === undefined ? '' : `${duration(time.hours * 3600)}, by `}${time.basis}`,
+    `data to read: ${gigabytes(bytes.data)}; left on the disk: ${gigabytes(bytes.kept)} of weights; on top while it runs: ${gigabytes(bytes.checkpoints)} of checkpoints`,
+    `${table(['trial', ...varied, 'state'], rows, 2 + varied.length)}${more}`,
+    `next:\n  ${program} sweep run ${given}`,
+  ].join('\n');
+}
+
+export function statusText(record: SweepRecord, { isDriven, folder }: { readonly isDriven: boolean; readonly folder: string }): string {
+  const { name, status, reason, counts, best, trials, spec } = record;
+  const isLive = status === 'running' || status === 'paused';
+  const now = isLive && !isDriven ? `${status}, and no process runs it (sweep run goes on)` : status;
+  const runs = trials.flatMap(trial => trial.runs.map(run => ({ trial: trial.number, ...run })));
+  const named = best === undefined ? undefined : trials[best];
+  return [
+    `${name}: ${now}${reason === undefined ? '' : ` (${reason})`}`,
+    `trials: ${Object.entries(counts)
+      .map(([state, count]) => `${count} ${state}`)
+      .join(', ')}`,
+    ...(named
+      ? [`best: trial ${named.number} (${describeParameters(named.parameters)}), ${spec.objective.metric} ${number(named.value)}`]
+      : []),
+    ...runs
+      .filter(({ state }) => state === 'running')
+      .map(
+        ({ trial, replicate, epochs, value }) =>
+          `running: ${runTitle({ trial, replicate })}, epoch ${epochs} done, ${number(value)} at best`,
+      ),
+    ...runs
+      .filter(({ state }) => state === 'failed')
+      .map(({ trial, replicate, error }) => `failed: ${runTitle({ trial, replicate })}: ${error?.message}`),
+    `folder: ${folder}`,
+  ].join('\n');
+}
+
+const answered = { pause: 'paused', run: 'goes on', stop: 'stopped' } as const;
+const noted = { pause: 'is to rest', run: 'may go on', stop: 'is stopped' } as const;
+
+export const answerText = ({ wish, isDriven }: Answer, folder: string): string =>
+  isDriven ? `${folder}: ${answered[wish]}` : `${folder} ${noted[wish]}: no process runs it; next: ${program} sweep run ${folder}`;

@@ -37,6 +37,18 @@ const specRules: readonly PlacedRule[] = [
   },
   {
     at: '',
+    rule: "!(self.method in ['hyperband', 'pbt']) || !has(self.earlyStop) || self.earlyStop.type != 'asha'",
+    message: 'is asha, and hyperband and pbt end trials themselves; use median',
+    fieldPath: '.earlyStop.type',
+  },
+  {
+    at: '',
+    rule: "!(self.method in ['hyperband', 'pbt']) || !has(self.earlyStop) || self.earlyStop.timeMetric != 'step'",
+    message: 'is step, and hyperband and pbt count in epochs; use epoch',
+    fieldPath: '.earlyStop.timeMetric',
+  },
+  {
+    at: '',
     rule: `!(self.method in [${endlessMethods.map(method => `'${method}'`).join(', ')}]) || has(self.limits.maxTrials)`,
     message: 'is needed with the methods random, sobol, tpe and asha, which could go on for ever',
     fieldPath: '.limits.maxTrials',

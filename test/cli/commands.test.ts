@@ -23,7 +23,8 @@ describe('help', () => {
   test('lists the commands', async () => {
     const { code, stdout, stderr } = await segfleet(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of [...commands, ...onClusters, 'cluster', 'dataset']) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+    for (const command of [...commands, ...onClusters, 'cluster', 'dataset', 'sweep'])
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
   });
 
   const data = ['import', 'shard', 'show', 'split', 'stats', 'verify'].map(verb => ['dataset', verb]);
@@ -32,6 +33,8 @@ describe('help', () => {
     ['cluster', 'check'],
     ['losses', 'explain'],
     ['losses', 'value'],
+    ['sweep', 'plan'],
+    ['sweep', 'run'],
     ...data,
   ])('of %s %s says what it does and how to call it', async (...words) => {
     const { code, stdout } = await segfleet([...words.filter(Boolean), '--help']);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { generator, hash32, normalQuantile, permutation, truncatedNormal } from '../../trainer/random.ts';
+import { generator, hash32, normalDistribution, normalQuantile, permutation, truncatedNormal } from '../../trainer/random.ts';
 
 describe('randomness', () => {
   test('is the same for the same seed and purpose, and another for any other', () => {
@@ -60,6 +60,20 @@ describe('normal numbers', () => {
     [0.0227501319481792, -2],
   ])('the quantile of %f is %f', (p, z) => {
     expect(normalQuantile(p)).toBeCloseTo(z, 7);
+  });
+
+  test.each([
+    [-8, 6.220960574271819e-16],
+    [-3.3, 0.0004834241423837776],
+    [-1, 0.15865525393145707],
+    [0, 0.5],
+    [0.5, 0.6914624612740131],
+    [7.5, 0.9999999999999681],
+    [40, 1],
+    [-40, 0],
+    // Python 3.11, math.erfc(-x / sqrt(2)) / 2.
+  ])('below %f lies a share of %f', (x, share) => {
+    expect(Math.abs(normalDistribution(x) - share)).toBeLessThan(1e-14);
   });
 
   test('cut off at two standard deviations have the asked mean and deviation', () => {

@@ -9,13 +9,16 @@ import type { Trial } from './strategy.ts';
 
 const fewestCompleted = 3;
 
-/** @param minTime no trial ends before */
-export const withMedianStop = (search: Search, minTime: number): Search => ({
+/**
+ * @param minTime no trial ends before
+ * @param end when the longest trials end
+ */
+export const withMedianStop = (search: Search, minTime: number, end: number): Search => ({
   next: search.next,
   stops: (trials, room) => {
     const stops = search.stops?.(trials, room) ?? [];
     const ended = new Set(stops.map(({ trial }) => trial));
-    const medianBy = medians(trials.filter(({ state }) => state === 'succeeded'));
+    const medianBy = medians(trials.filter(trial => trial.state === 'succeeded' || timeOf(trial) >= end));
     for (const trial of trials) {
       const time = timeOf(trial);
       if (trial.state !== 'running' || time < minTime || ended.has(trial.number)) continue;

@@ -65,6 +65,7 @@ export function pbt(space: Space, seed: number, options: Population, maxTime: nu
 
   /** The first meeting of which something is to be done, all members having come; undefined where there is none. */
   function nextMeeting(chains: readonly (readonly Trial[])[], room: number): Meeting | undefined {
+    if (room > 0 && chains.some(chain => chain.length === 0)) return;
     for (let at = 1; at < numIntervals; at++) {
       const members = chains.flatMap((chain, number): Member | [] => {
         const trial = chain.find(candidate => intervalsOf(candidate) >= at);
@@ -81,8 +82,7 @@ export function pbt(space: Space, seed: number, options: Population, maxTime: nu
       const worst = new Set(ranked.slice(members.length - count));
       const giveUp = members.flatMap(member => {
         if (!member.isPending || donors.length === 0 || !(worst.has(member) || member.isGone)) return [];
-        const donor = donors[generator(seed, 'donor', at, member.number)() % donors.length];
-        return donor.value > member.value ? { member, donor } : [];
+        return { member, donor: donors[generator(seed, 'donor', at, member.number)() % donors.length] };
       });
       const replaced = giveUp.slice(0, room);
       const goOn = members.filter(

@@ -43,12 +43,18 @@ export const lookupIn =
       return has ? (inner as Record<string, unknown>)[key] : undefined;
     }, job);
 
-/** All values that a parameter may have, undefined where they are without end. */
-export function valuesOf({ value, values, distribution, min, max, step }: Parameter): readonly unknown[] | undefined {
-  if (values) return values;
-  if (!distribution) return [value];
-  if (step === undefined || min === undefined || max === undefined) return;
-  return Array.from({ length: numSteps(min, max, step) }, (_, i) => atStep(min, step, i));
+/** How many values a parameter may have. */
+function countOf({ values, distribution, min, max, step }: Parameter): number {
+  if (!distribution) return values?.length ?? 1;
+  return step === undefined || min === undefined || max === undefined ? Infinity : numSteps(min, max, step);
+}
+
+/** All values that a parameter may have; of those without end none. */
+function valuesOf(parameter: Parameter): readonly unknown[] {
+  const { value, values, distribution, min, step } = parameter;
+  if (!distribution) return values ?? [value];
+  const count = countOf(parameter);
+  return count === Infinity ? [] : Array.from({ length: count }, (_, i) => atStep(min!, step!, i));
 }
 
 const numSteps = (min: number, max: number, step: number) => Math.floor((max - min) / step + 1e-9) + 1;
@@ -122,14 +128,14 @@ function scaleOf(parameter: Parameter): Scale | undefined {
   const { values, distribution, min, step } = parameter;
   if (distribution) return step === undefined || min === undefined ? continuousScale(parameter) : steppedScale(parameter, min, step);
   if (!values || values.length === 1) return;
-  const keys = values.map(value => JSON.stringify(value));
+  const indexes = new Map(values.map((value, index) => [JSON.stringify(value), index]));
   return {
     numValues: values.length,
     ordered: values.every(value => typeof value === 'number') && values.every((value, i) => i === 0 || value > values[i - 1]!),
     at: unit => values[Math.floor(unit * values.length)],
     unitOf: value => {
-      const index = keys.indexOf(JSON.stringify(value));
-      return index < 0 ? undefined : (index + 0.5) / values.length;
+      const index = indexes.get(JSON.stringify(value));
+      return index === undefined ? undefined : (index + 0.5) / values.length;
     },
   };
 }
@@ -137,14 +143,24 @@ function scaleOf(parameter: Parameter): Scale | undefined {
 /**
  * @param job what the trials are made of, its defaults filled in: what stands below `spec`
  * @param known other paths that conditions may read: parameters of other stages
- * @throws usage: a condition that cannot be read, reads what is not there, goes round in a circle or can never hold
+ * @throws usage: a condition that cannot be read, reads what is not there or goes round in a circle; a range that is none
  */
 export function readSpace(parameters: Parameters, job: unknown = {}, known: ReadonlySet<string> = new Set()): Space {
   const base = lookupIn(job);
   const unordered = Object.entries(parameters)
     .map(([name, parameter]): Dimension => ({ name, parameter, scale: scaleOf(parameter), condition: conditionOf(name, parameter) }))
     .sort((a, b) => byName(a.name, b.name));
-  for (const { name, condition } of unordered) {
+  for (const { name, parameter, condition } of unordered) {
+    const { min, max, step } = parameter;
+    if (min !== undefined && max !== undefined && min > max) {
+      throw new SegfleetError('usage', `parameters.${name}.min is ${min}, which is above its max, ${max}`);
+    }
+    if (step !== undefined && min === undefined) {
+      throw new SegfleetError(
+        'usage',
+        `parameters.${name}.step is ${step}, and there is no min that steps could be counted from; give it min`,
+      );
+    }
     for (const path of condition?.reads ?? []) {
       if (Object.hasOwn(parameters, path) || known.has(path) || base(path) !== undefined) continue;
       throw new SegfleetError('usage', unknownPath(name, path, parameters, job));
@@ -211,7 +227,7 @@ export function sample({ dimensions, base }: Space, unit: (name: string) => numb
   for (const dimension of dimensions) {
     if (!isSet(dimension, chosen, base)) continue;
     const { name, parameter, scale } = dimension;
-    chosen[name] = scale ? scale.at(unit(name)) : valuesOf(parameter)![0];
+    chosen[name] = scale ? scale.at(unit(name)) : valuesOf(parameter)[0];
   }
   return chosen;
 }
@@ -224,30 +240,29 @@ export function sample({ dimensions, base }: Space, unit: (name: string) => numb
 export function gridOf({ dimensions, base }: Space, limit = maxCells): Values[] {
   const cells: Values[] = [];
   const chosen: Record<string, unknown> = {};
+  const refuse = (): never => {
+    throw new SegfleetError(
+      'usage',
+      `the grid has more than ${limit.toLocaleString('en')} cells; give fewer values, or take another method (random, sobol, tpe)`,
+    );
+  };
   const fill = (index: number) => {
     if (index === dimensions.length) {
-      if (cells.length === limit) {
-        throw new SegfleetError(
-          'usage',
-          `the grid has more than ${limit.toLocaleString('en')} cells; give fewer values, or take another method (random, sobol, tpe)`,
-        );
-      }
+      if (cells.length === limit) refuse();
       cells.push({ ...chosen });
       return;
     }
     const { name, parameter } = dimensions[index];
-    if (!isSet(dimensions[index], chosen, base)) {
-      fill(index + 1);
-      return;
-    }
-    const values = valuesOf(parameter);
-    if (!values) {
+    if (!isSet(dimensions[index], chosen, base)) return fill(index + 1);
+    const count = countOf(parameter);
+    if (count === Infinity) {
       throw new SegfleetError(
         'usage',
         `parameters.${name} has numbers without end, and a grid takes all of them; give it values, or a step`,
       );
     }
-    for (const value of values) {
+    if (count > limit) refuse();
+    for (const value of valuesOf(parameter)) {
       chosen[name] = value;
       fill(index + 1);
     }
@@ -271,7 +286,7 @@ export function neverSet({ dimensions, base }: Space): Dimension[] {
     condition.reads.forEach(need);
     const part = { dimensions: dimensions.filter(({ name }) => needed.has(name)), base };
     let combinations = 1;
-    for (const { parameter } of part.dimensions) combinations *= valuesOf(parameter)?.length ?? Infinity;
+    for (const { parameter } of part.dimensions) combinations *= countOf(parameter);
     if (combinations > maxTried) return false;
     return !gridOf(part).some(chosen => condition.holds(path => (Object.hasOwn(chosen, path) ? chosen[path] : base(path))));
   });

@@ -162,7 +162,7 @@ function methodOf(spec: SweepSpec, space: Space, seed: number, about: AboutTrain
     const { minTime, reductionFactor } = earlyStop;
     return asha(source, rungsOf(minTime, maxTime, reductionFactor), reductionFactor, end);
   };
-  return earlyStop?.type === 'median' ? withMedianStop(search(), earlyStop.minTime) : search();
+  return earlyStop?.type === 'median' ? withMedianStop(search(), earlyStop.minTime, maxTime) : search();
 }
 
 function sourceOf(method: Exclude<SweepSpec['method'], 'hyperband' | 'pbt'>, space: Space, seed: number): Source {

@@ -43,7 +43,7 @@ const parameter = z
     max: z.number().optional().describe('Largest number.'),
     mean: z.number().optional().describe('Of normal; of logNormal, that of the logarithm.'),
     deviation: z.number().positive().optional().describe('Standard deviation of normal; of logNormal, that of the logarithm.'),
-    step: z.number().positive().optional().describe('Numbers are min and whole steps above it. A grid needs it.'),
+    step: z.number().positive().optional().describe('Numbers are min and whole steps above it, which must be there. A grid needs it.'),
     when: z
       .string()
       .min(1)
@@ -163,7 +163,7 @@ const sweepFields = {
       target: z.number().optional().describe('The sweep ends when a trial reaches it.'),
     })
     .describe('What is looked for.'),
-  method: z.enum(methods).describe('How parameters are chosen. staged: a grid in each of the stages.'),
+  method: z.enum(methods).describe('How parameters are chosen. asha: at random. staged: a grid in each of the stages.'),
   seed: z
     .int()
     .min(0)
@@ -183,7 +183,12 @@ const sweepFields = {
   pbt: pbt.optional(),
   limits: limits.prefault({}),
   baseline: entries(z.unknown(), 64).optional().describe('The choice that reports compare with: loss.name: dice.'),
-  stages: z.array(stage).min(1).max(16).optional().describe('Searches one after another, each from what the last one found.'),
+  stages: z
+    .array(stage)
+    .min(1)
+    .max(16)
+    .optional()
+    .describe('Searches by the method one after another, each from what an earlier one found. Those without end share maxTrials evenly.'),
   table: table.optional(),
   suspend: z.boolean().default(false).describe('true: no trial is started, and those that run are suspended.'),
 };
@@ -203,6 +208,10 @@ function* conflicts({
   if (method === 'hyperband' && !hyperband) yield [['hyperband'], 'is needed with the method hyperband'];
   if (method === 'pbt' && !pbt) yield [['pbt'], 'is needed with the method pbt'];
   if (method === 'asha' && earlyStop?.type !== 'asha') yield [['earlyStop'], 'must be there with the type asha, with the method asha'];
+  if (method === 'hyperband' || method === 'pbt') {
+    if (earlyStop?.type === 'asha') yield [['earlyStop', 'type'], 'is asha, and hyperband and pbt end trials themselves; use median'];
+    if (earlyStop?.timeMetric === 'step') yield [['earlyStop', 'timeMetric'], 'is step, and hyperband and pbt count in epochs; use epoch'];
+  }
   if (method === 'staged' && !stages) yield [['stages'], 'is needed with the method staged'];
   if (endlessMethods.includes(method) && limits.maxTrials === undefined) {
     yield [['limits', 'maxTrials'], 'is needed with the methods random, sobol, tpe and asha, which could go on for ever'];

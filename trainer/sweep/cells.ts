@@ -33,14 +33,17 @@ export function jobOf(sweep: LoadedSweep, parameters: Parameters, trial: number,
       return settleJob(base.job.given, settings, base.source);
     } catch (error) {
       if (!(error instanceof SegfleetError)) throw error;
-      const sentence = error.message.replace(/^--set: /, '');
+      // The job by itself is sound: where in its file that stands is of no interest.
+      const { file } = base.source;
+      const [where] = error.message.split(': ', 1);
+      const sentence = where === '--set' || where.startsWith(file) ? error.message.slice(where.length + 2) : error.message;
       throw new SegfleetError('usage', `${sweep.file}, the trial with ${describeParameters(parameters)}: ${sentence}`, {
         cause: error,
         details: { ...error.details, parameters },
       });
     }
   };
-  const chosen = [...settingsOf(parameters), ...frameSettings(base.job, parameters, frame), ...placeOf(sweep, trial, replicate)];
+  const chosen = [...settingsOf(base.job, parameters), ...frameSettings(base.job, parameters, frame), ...placeOf(sweep, trial, replicate)];
   const name = `metadata.name=${nameOf(sweep.name, trial, replicate, count)}`;
   if (replicate === 1) return settle([name, ...chosen]);
   const { job } = settle(chosen);
@@ -49,12 +52,29 @@ export function jobOf(sweep: LoadedSweep, parameters: Parameters, trial: number,
 }
 
 /** Another loss, model or optimiser takes the fields of the old one away: names come before what belongs to them. */
-function settingsOf(parameters: Parameters): string[] {
+function settingsOf(base: LoadedJob, parameters: Parameters): string[] {
   const rank = (path: string) => (path.split('.').at(-1) === 'name' ? path.split('.').length : Number.POSITIVE_INFINITY);
-  return Object.entries(parameters)
+  return Object.entries({ ...namesOfDefaults(base, parameters), ...parameters })
     .toSorted(([a], [b]) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
     .map(([path, value]) => `${path}=${JSON.stringify(value)}`);
 }
+
+/** A field of a loss or optimiser that the job leaves out altogether, and so has by default, is one of that by default. */
+function namesOfDefaults({ job, given }: LoadedJob, parameters: Parameters): Record<string, string> {
+  const names: Record<string, string> = {};
+  for (const path of Object.keys(parameters)) {
+    const keys = path.split('.');
+    for (let length = 1; length < keys.length; length++) {
+      const group = keys.slice(0, length);
+      const name = valueAt(job.spec, [...group, 'name']);
+      if (typeof name === 'string' && valueAt(given.spec, group) === undefined) names[[...group, 'name'].join('.')] = name;
+    }
+  }
+  return names;
+}
+
+const valueAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
 
 function frameSettings({ job }: LoadedJob, parameters: Parameters, { threads, epochs }: Frame): string[] {
   const isSet = (path: string) => Object.keys(parameters).some(key => key === path);
@@ -74,7 +94,7 @@ function placeOf({ name, spec, base }: LoadedSweep, trial: number, replicate: nu
 }
 
 function shifted(spec: unknown, path: string, by: number): number {
-  const value = path.split('.').reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], spec);
+  const value = valueAt(spec, path.split('.'));
   if (typeof value !== 'number' || !Number.isInteger(value)) {
     throw new SegfleetError(
       'usage',

@@ -38,13 +38,22 @@ export async function writeWish(folder: SweepFolder, wish: Wish, now: Date): Pro
 /** Calls whenever a file may have changed. @returns ends it */
 export function watchFile(file: string, changed: () => void): () => void {
   const timer = setInterval(changed, pollMs);
-  // Files are replaced by others of the same name: it is the folder that tells.
-  const watcher = watch(dirname(file), (_, name) => {
-    if (name === null || name === basename(file)) changed();
-  });
-  watcher.on('error', () => {}); // then the clock does
+  const watcher = watcherOf(file, changed);
   return () => {
     clearInterval(timer);
-    watcher.close();
+    watcher?.close();
   };
+}
+
+/** Where there is none to be had, the clock does. */
+function watcherOf(file: string, changed: () => void) {
+  try {
+    // Files are replaced by others of the same name: it is the folder that tells.
+    const watcher = watch(dirname(file), (_, name) => {
+      if (name === null || name === basename(file)) changed();
+    });
+    return watcher.on('error', () => {});
+  } catch {
+    return undefined;
+  }
 }

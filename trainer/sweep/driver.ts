@@ -142,6 +142,7 @@ class Driver {
   /** Whether the strategy may have more to say than when it was asked last. */
   #isNew = true;
   #recordedAt = Number.NEGATIVE_INFINITY;
+  #isRecorded = false;
 
   constructor(folder: SweepFolder, prepared: Prepared, options: SweepOptions & { readonly now: () => Date }) {
     const { spec } = prepared.sweep;
@@ -169,7 +170,7 @@ class Driver {
       yield* this.#tell();
       if (this.#underWay.size === 0) {
         if (this.#halt || this.#isOver()) break;
-        this.#pauseIfAsked();
+        await this.#pauseIfAsked();
         yield* this.#tell();
       }
       await this.#recordSometimes();
@@ -226,20 +227,29 @@ class Driver {
     const again = [...gone, ...(this.#options.rerunFailed ? runs.filter(({ state }) => state === 'failed') : [])];
     for (const run of again) await rm(this.#runFolder(run).path, { recursive: true, force: true });
     return [
-      ...interrupted.map(({ trial, replicate }) => ({ event: 'run', trial, replicate, status: 'interrupted', seconds: 0 }) as const),
+      ...interrupted.map(({ trial, replicate }) => {
+        const status = this.#state.trials[trial].stopped === undefined ? 'interrupted' : 'stopped';
+        return { event: 'run', trial, replicate, status, seconds: 0 } as const;
+      }),
       ...(again.length > 0 ? [{ event: 'rerun', runs: again.map(({ trial, replicate }) => ({ trial, replicate })) } as const] : []),
     ];
   }
 
+  /** What runs have shown that was not written down before the last driver was gone. */
   async #takeUp(): Promise<void> {
-    for (const { runs, stopped } of this.#state.trials) {
+    for (const { runs } of this.#state.trials) {
       for (const run of runs) {
-        if (run.state === 'waiting' && run.attempts === 0 && run.reports.length === 0 && !run.folder) continue;
-        if (run.state === 'waiting') this.#state.replaceReports(run, readReports(this.#runFolder(run), this.#prepared.objective));
-        if (run.state === 'succeeded' && run.key) this.#finished.set(run.key, this.#runFolder(run).path);
-        if (stopped !== undefined && run.state === 'stopped') await this.#removeCheckpoints(run);
+        const folder = this.#runFolder(run);
+        if (run.state === 'waiting' && run.folder) this.#append(this.#newReports(run, readReports(folder, this.#prepared.objective)));
+        if (run.state === 'succeeded' && run.key) this.#finished.set(run.key, folder.path);
+        if (run.state === 'stopped') await this.#removeCheckpoints(run);
       }
     }
+  }
+
+  #newReports({ trial, replicate, reports }: Run, told: readonly EpochReport[]): JournalEvent[] {
+    const known = reports.at(-1)?.epoch ?? 0;
+    return told.filter(({ epoch }) => epoch > known).map(report => ({ event: 'report', trial, replicate, ...report }));
   }
 
   /** Signals, wishes and limits. */
@@ -266,8 +276,9 @@ class Driver {
     return this.#prepared.sweep.spec.suspend || readWish(this.#folder) === 'pause';
   }
 
-  #pauseIfAsked(): void {
+  async #pauseIfAsked(): Promise<void> {
     if (!this.#isToPause() || this.#state.paused) return;
+    await this.#record('paused');
     const reason = this.#prepared.sweep.spec.suspend ? 'spec.suspend is true' : 'as sweep pause asked';
     this.#append([{ event: 'paused', reason }]);
   }
@@ -365,8 +376,8 @@ class Driver {
       {
         ...{ job, base: sweep.base.folder, out: folder.path, objective: sweep.spec.objective },
         ...(untilEpoch !== undefined && { untilEpoch }),
-        ...(untilEpoch !== undefined && sweep.spec.method === 'pbt' && { keep: this.#fork(number, replicate, untilEpoch) }),
-        ...(forkedFrom && { fork: { from: this.#fork(forkedFrom.trial, replicate, forkedFrom.time), epoch: forkedFrom.time } }),
+        ...(sweep.spec.method === 'pbt' && { keep: this.#forkOf(number, replicate) }),
+        ...(forkedFrom && { fork: `${this.#forkOf(forkedFrom.trial, replicate)}-${forkedFrom.time}` }),
       },
       reports => this.#post({ kind: 'reached', run, reports }),
     );
@@ -384,8 +395,9 @@ class Driver {
     return this.#folder.run(trial, replicate, this.#prepared.sweep.spec.replicates.count);
   }
 
-  #fork(trial: number, replicate: number, epoch: number): string {
-    return join(this.#folder.forks, `${runName(trial, replicate, this.#prepared.sweep.spec.replicates.count)}-${epoch}`);
+  /** Without the epoch. */
+  #forkOf(trial: number, replicate: number): string {
+    return join(this.#folder.forks, runName(trial, replicate, this.#prepared.sweep.spec.replicates.count));
   }
 
   #post(news: News): void {
@@ -403,11 +415,8 @@ class Driver {
       if (news.kind === 'look') continue;
       this.#isNew = true;
       const { run } = news;
-      const id = { trial: run.trial, replicate: run.replicate };
       if (news.kind === 'reached') {
-        const known = run.reports.at(-1)?.epoch ?? 0;
-        const more = news.reports.filter(({ epoch }) => epoch > known);
-        this.#append(more.map(report => ({ event: 'report', ...id, ...report })));
+        this.#append(this.#newReports(run, news.reports));
         this.#underWay.get(run)!.isWaiting = true;
       } else await this.#ended(run, news.ending);
     }
@@ -456,18 +465,22 @@ class Driver {
     if (this.#underWay.size > 0) return false;
     if (this.#isNew) return false;
     const waits = this.#state.trials.some(({ runs, stopped }) => stopped === undefined && runs.some(({ state }) => state === 'waiting'));
-    if (waits || this.#isToPause()) return false;
-    if (this.#state.finished === undefined) throw new Error('the search chooses nothing, and nothing runs that it could wait for');
-    return true;
+    if (waits) return false;
+    if (this.#state.finished !== undefined) return true;
+    if (this.#isToPause()) return false;
+    throw new Error('the search chooses nothing, and nothing runs that it could wait for');
   }
 
-  /** Those that lie before what every trial that may still be compared has come to. */
+  /** Those that lie before what every trial that may still be compared has come to. A trial that has ended keeps its last. */
   async #removeOldForks(): Promise<void> {
     if (!existsSync(this.#folder.forks)) return;
-    const live = this.#state.history().filter(({ state }) => state === 'waiting' || state === 'running' || state === 'paused');
+    const history = this.#state.history();
+    const live = history.filter(({ state }) => state === 'waiting' || state === 'running' || state === 'paused');
     const oldest = Math.min(...live.map(({ reports }) => reports.at(-1)?.time ?? 0));
     for (const name of readdirSync(this.#folder.forks)) {
-      if (Number(/-(\d+)$/.exec(name)?.[1]) < oldest) await rm(join(this.#folder.forks, name), { recursive: true, force: true });
+      const [, trial, epoch] = /^(\d+)(?:-r\d+)?-(\d+)$/.exec(name) ?? [];
+      if (history[Number(trial)]?.state === 'succeeded' || Number(epoch) >= oldest) continue;
+      await rm(join(this.#folder.forks, name), { recursive: true, force: true });
     }
   }
 
@@ -502,9 +515,9 @@ class Driver {
     }
   }
 
-  /** While it runs at most once a second. */
+  /** While it runs at most once a second, and only where there is news. */
   async #recordSometimes(): Promise<void> {
-    if (!this.#state.paused && performance.now() - this.#recordedAt < recordMs) return;
+    if (this.#isRecorded || performance.now() - this.#recordedAt < recordMs) return;
     await this.#record(this.#state.paused ? 'paused' : 'running');
   }
 
@@ -519,12 +532,14 @@ class Driver {
     const record = recordOf(about, this.#state, objective);
     await writeAtomically(this.#folder.record, `${JSON.stringify(record, null, 1)}\n`);
     this.#recordedAt = performance.now();
+    this.#isRecorded = true;
     return record;
   }
 
   #append(events: readonly JournalEvent[]): void {
     if (events.length === 0) return;
     this.#told.push(...this.#journal.append(events));
+    this.#isRecorded = false;
     for (const event of events) this.#state.apply(event);
     this.#isNew ||= events.some(({ event }) => event === 'run' || event === 'rerun');
   }

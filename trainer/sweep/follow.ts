@@ -15,7 +15,7 @@ import type { SweepFolder, SweepRecord } from './sweepFolder.ts';
  * @throws as that process does; unavailable: it ended without a word; interrupted, preempted: as the signal says, and the sweep goes on
  */
 export async function* followSweep(folder: SweepFolder, signal?: AbortSignal): AsyncGenerator<Told, SweepRecord> {
-  for await (const event of tail(folder, signal)) {
+  for await (const event of tail(folder, { signal })) {
     yield event;
     if (event.event !== 'ended') continue;
     const record = folder.readRecord();
@@ -26,9 +26,14 @@ export async function* followSweep(folder: SweepFolder, signal?: AbortSignal): A
   throw new SegfleetError('unavailable', `the process that drove ${folder.path} has ended without a word; run the sweep again to go on`);
 }
 
-/** Events that are told from now on; ends when nobody drives the sweep. @throws interrupted, preempted */
-export async function* tail(folder: SweepFolder, signal?: AbortSignal): AsyncGenerator<Told> {
-  let at = statSync(folder.journal, { throwIfNoEntry: false })?.size ?? 0;
+/**
+ * Events that are told from now on; ends when nobody drives the sweep.
+ *
+ * @param from bytes of the journal that are passed over. @default all that are there
+ * @throws interrupted, preempted
+ */
+export async function* tail(folder: SweepFolder, { signal, from }: { signal?: AbortSignal; from?: number } = {}): AsyncGenerator<Told> {
+  let at = from ?? statSync(folder.journal, { throwIfNoEntry: false })?.size ?? 0;
   let wake = () => {};
   const unwatch = watchFile(folder.journal, () => wake());
   const stop = () => wake();

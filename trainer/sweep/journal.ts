@@ -76,8 +76,14 @@ export type JournalEvent =
 
 export type Told = JournalEvent & { readonly time: string };
 
-/** Reports can be read again from the run folders; all else is nowhere else. */
-const isDurable = ({ event }: JournalEvent): boolean => event !== 'report' && event !== 'driver';
+/**
+ * What nothing but the journal tells. Where a machine fails, reports and ends are read again from the run folders; where only a process does, the lines
+ * are in the file anyway.
+ */
+function isDurable(event: JournalEvent): boolean {
+  if (event.event === 'run') return event.status === 'failed' || event.status === 'tried';
+  return event.event !== 'report' && event.event !== 'driver';
+}
 
 export class Journal {
   readonly #file: string;

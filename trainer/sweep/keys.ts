@@ -36,8 +36,8 @@ export class DataSets {
 
   /** @throws what `train` would say of the data: notFound, invalidData, usage (a batch larger than the set) */
   of(job: Job): Promise<OpenedData> {
-    const { data, training, seed } = job.spec;
-    return memoize(this.#opened, JSON.stringify([data, training.batch, training.lanes, seed]), () => this.#open(job));
+    const { data, training } = job.spec;
+    return memoize(this.#opened, JSON.stringify([data, training.batch, training.lanes]), () => this.#open(job));
   }
 
   async #open(job: Job): Promise<OpenedData> {
@@ -57,8 +57,15 @@ export function keyOf(job: Job, { digest, split }: Pick<OpenedData, 'digest' | '
   const training = trainingOf(job);
   const { file: _, ...splitSpec } = training.data.split;
   const resolved = { ...training, data: { ...training.data, split: { ...splitSpec, digest: split } } };
-  return hash('sha256', JSON.stringify([resolved, digest, code, replicate]));
+  return hash('sha256', canonical([resolved, digest, code, replicate]));
 }
+
+/** JSON with keys in one order: defaults stand elsewhere than what is given. */
+export const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, inner) => {
+    const isGroup = typeof inner === 'object' && inner !== null && !Array.isArray(inner);
+    return isGroup ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner;
+  });
 
 let code: string | undefined;
 /** Read once: the code of a process does not change while it runs. */

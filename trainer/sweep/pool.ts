@@ -85,8 +85,12 @@ class TrialProcess {
   constructor({ program, maxRuns = defaultMaxRuns }: PoolOptions, threads: number) {
     this.threads = threads;
     this.#maxRuns = maxRuns;
-    // A group of its own, so that Ctrl-C comes to the driver alone.
-    this.#child = fork(entry, [program.href], { detached: true, execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    this.#child = fork(entry, [program.href], {
+      detached: true, // a group of its own, so that Ctrl-C comes to the driver alone
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { UV_THREADPOOL_SIZE: '136', ...process.env }, // as bin/segfleet.mjs has it
+    });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.on('data', chunk => {
         this.#said = (this.#said + chunk).slice(-4000);

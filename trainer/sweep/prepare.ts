@@ -7,9 +7,9 @@ import { SegfleetError } from '../errors.ts';
 import { makeStrategy } from '../search/strategies.ts';
 import type { Strategy } from '../search/strategy.ts';
 import type { Job } from '../spec.ts';
-import { describeParameters, type Frame, jobOf, type Parameters } from './cells.ts';
-import { readJournal, type Told } from './journal.ts';
-import { DataSets } from './keys.ts';
+import { type Frame, jobOf, type Parameters } from './cells.ts';
+import { readJournal } from './journal.ts';
+import { canonical, DataSets } from './keys.ts';
 import { Objective } from './objective.ts';
 import { type LoadedSweep, specFrom } from './sweepFile.ts';
 import type { SweepFolder } from './sweepFolder.ts';
@@ -37,8 +37,9 @@ export interface PrepareOptions {
   readonly cores?: number;
 }
 
-/** Of a search that could go on for ever so many are looked at. */
+/** So many trials are looked at before the first starts; of methods that learn from results fewer, as the later ones will be others. */
 const maxLookedAt = 10_000;
+const maxGuessed = 32;
 
 /** @throws usage, and what the data say: notFound, invalidData */
 export async function prepare({ sweep, folder, cores = availableParallelism() }: PrepareOptions): Promise<Prepared> {
@@ -57,7 +58,9 @@ export async function prepare({ sweep, folder, cores = availableParallelism() }:
   const ofEpochs = epochs ?? base.job.job.spec.training.epochs;
   const maxTime = spec.earlyStop?.timeMetric === 'step' ? ofEpochs * first.stepsPerEpoch : ofEpochs;
   const strategy = makeStrategy(spec, { maxTime });
-  const known = strategy([], maxLookedAt).flatMap(decision => (decision.do === 'start' ? [decision.parameters] : []));
+  const known = strategy([], spec.method === 'tpe' ? maxGuessed : maxLookedAt).flatMap(decision =>
+    decision.do === 'start' ? [decision.parameters] : [],
+  );
   if (known.length === 0)
     throw new SegfleetError('usage', `${sweep.file} has no trial: no choice of its parameters is left; give some values`);
   let mostThreads = threads;
@@ -69,21 +72,15 @@ export async function prepare({ sweep, folder, cores = availableParallelism() }:
   return { sweep, frame, chosenBy, cores, parallel, objective, data, stepsPerEpoch: first.stepsPerEpoch, strategy, known };
 }
 
-/** The first event of its journal, where the sweep is what it was then. */
-export const beginningOf = (told: readonly Told[], chosenBy: string) => {
-  const [first] = told;
-  return first?.event === 'sweep' && first.chosenBy === chosenBy ? first : undefined;
-};
-
 /** What decides which trials there are and what they are; what may change while a sweep is under way does not. */
-function identityOf(sweep: LoadedSweep): string {
+export function identityOf(sweep: LoadedSweep): string {
   const { limits, suspend: _, table: __, baseline: ___, base, objective, ...choice } = specFrom(sweep, '/');
   const { metric, goal } = objective;
   const { maxTrials } = limits;
   // Where checkpoints and data lie is the user's business; that data are the same is told from their digest.
   const { checkpoint: ____, data, ...job } = base.spec;
   const training = { ...job, data: { ...data, path: '' } };
-  return hash('sha256', JSON.stringify([choice, metric, goal, isEndless(choice.method) ? undefined : maxTrials, training]));
+  return hash('sha256', canonical([choice, metric, goal, isEndless(choice.method) ? undefined : maxTrials, training]));
 }
 
 const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].includes(method);
@@ -91,7 +88,8 @@ const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].include
 /** Epochs after which a trial ends in any case, where the search says so. */
 export function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | undefined {
   const { epochs } = base.job.job.spec.training;
-  if (spec.method === 'hyperband' && spec.hyperband) return spec.hyperband.maxTime;
+  // A longer one is refused by the strategy.
+  if (spec.method === 'hyperband' && spec.hyperband) return Math.min(spec.hyperband.maxTime, epochs);
   const { maxTime, timeMetric } = spec.earlyStop ?? {};
   if (maxTime === undefined) return undefined;
   const wanted = timeMetric === 'step' ? Math.ceil(maxTime / stepsPerEpoch) : maxTime;
@@ -117,5 +115,3 @@ export function* checked(sweep: LoadedSweep, known: readonly Parameters[], frame
     for (const end of [min, max]) if (end !== undefined) yield jobOf(sweep, { ...example, [path]: end }, 0, 1, frame).job;
   }
 }
-
-export const trialTitle = (number: number, parameters: Parameters): string => `trial ${number} (${describeParameters(parameters)})`;

@@ -3,7 +3,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fromSystemError } from '../errors.ts';
 import { partialName } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
@@ -14,12 +14,12 @@ import type { SweepFolder } from './sweepFolder.ts';
 /** Folders of finished runs by key. */
 export type Finished = ReadonlyMap<string, string>;
 
-/** @param chosen the journal that is not to be looked at: of the sweep itself, as it is now */
-export function finishedBeside(folder: SweepFolder): Finished {
+/** @param withOwn also those of the sweep itself, which is about to be another one */
+export function finishedBeside(folder: SweepFolder, { withOwn = false } = {}): Finished {
   const found = new Map<string, string>();
   const siblings = namesIn(dirname(folder.path)).map(name => join(dirname(folder.path), name));
   const places = siblings.flatMap(place => [
-    ...(place === folder.path ? [] : [place]),
+    ...(resolve(place) === resolve(folder.path) && !withOwn ? [] : [place]),
     ...namesIn(join(place, 'earlier')).map(name => join(place, 'earlier', name)),
   ]);
   for (const place of places) for (const [key, run] of finishedIn(place)) found.set(key, run);
@@ -32,15 +32,14 @@ function finishedIn(place: string): Map<string, string> {
   const journal = join(place, 'journal.ndjson');
   if (!existsSync(journal)) return found;
   const forked = new Set<number>();
-  const keys = new Map<string, string>();
+  const begun = new Map<string, { readonly key: string; readonly folder: string }>();
   for (const event of readJournal(journal).events) {
     if (event.event === 'start' && event.forkedFrom) forked.add(event.trial);
     if (event.event !== 'run' || forked.has(event.trial)) continue;
     const id = `${event.trial} ${event.replicate}`;
-    if (event.status === 'begins' || event.status === 'reused') keys.set(id, event.key);
-    if ((event.status === 'begins' || event.status === 'reused') && event.folder) keys.set(`folder ${id}`, event.folder);
-    if (event.status === 'succeeded' || event.status === 'reused') found.set(keys.get(id)!, join(place, keys.get(`folder ${id}`)!));
-    if (event.status === 'begins') found.delete(event.key);
+    if (event.status === 'begins' || event.status === 'reused') begun.set(id, event);
+    const run = begun.get(id);
+    if (run && (event.status === 'succeeded' || event.status === 'reused')) found.set(run.key, join(place, run.folder));
   }
   return found;
 }

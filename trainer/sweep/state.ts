@@ -109,12 +109,6 @@ export class SweepState {
     }
   }
 
-  /** What a run folder tells takes the place of what was told before. */
-  replaceReports(id: RunId, reports: readonly EpochReport[]): void {
-    this.run(id).reports = [...reports];
-    this.#changed(id.trial);
-  }
-
   /** As strategies have it. */
   history(): readonly Trial[] {
     return this.#history;

@@ -46,20 +46,22 @@ async function trainPart(order: Order, host: Host, folder: RunFolder, store: Sto
     await removeCheckpoints(store);
   }
   const options = { ...order.job, base: order.base, out: order.out, untilEpoch: order.untilEpoch };
-  const events = train({ ...options, resume, signal: host.signal, ...(order.fork && { fork: order.fork.from }) });
+  const events = train({ ...options, resume, signal: host.signal, fork: order.fork });
   let report: EpochReport | undefined;
+  let epoch = 0;
   let next = await events.next();
   for (; !next.done; next = await events.next()) {
     const event = next.value;
     if (event.event === 'start' && resume) await host.reached(readReports(folder, objective));
     if (event.event === 'epoch') report = reportOf(event, objective);
+    if (event.event === 'checkpoint') epoch = event.epoch;
     if (event.event === 'checkpoint' && report) {
       await host.reached([report]);
       report = undefined;
     }
   }
   const { status } = next.value;
-  if (status === 'paused' && order.keep !== undefined) await keepFork(store, folder, order.keep);
+  if (order.keep !== undefined) await keepFork(store, folder, `${order.keep}-${epoch || readReports(folder, objective).at(-1)!.epoch}`);
   return { status };
 }
 

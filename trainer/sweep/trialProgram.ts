@@ -13,9 +13,9 @@ export interface Order {
   readonly out: string;
   /** The last epoch before it pauses; by default it goes to its end. */
   readonly untilEpoch?: number;
-  /** The checkpoint that a new run begins with: folder and epoch. */
-  readonly fork?: { readonly from: string; readonly epoch: number };
-  /** That other trials may be forked from its pauses: it leaves a checkpoint there. */
+  /** The folder of the checkpoint that a new run begins with. */
+  readonly fork?: string;
+  /** Other trials may be forked from its pauses and its end: it leaves a checkpoint there, in a folder of this name and `-<epoch>`. */
   readonly keep?: string;
   readonly objective: { readonly metric: string; readonly goal: 'maximize' | 'minimize' };
 }

@@ -68,6 +68,18 @@ const sentences: [what: string, spec: Spec, field: string, sentence: string, coa
     'must be there with the type asha, with the method asha',
   ],
   [
+    'hyperband in the rungs of asha',
+    { method: 'hyperband', hyperband: { maxTime: 9 }, earlyStop: { type: 'asha' } },
+    'earlyStop.type',
+    'is asha, and hyperband and pbt end trials themselves; use median',
+  ],
+  [
+    'a population that is ended by steps',
+    { method: 'pbt', pbt: { population: 2, interval: 1, mutations: ['seed'] }, earlyStop: { type: 'median', timeMetric: 'step' } },
+    'earlyStop.timeMetric',
+    'is step, and hyperband and pbt count in epochs; use epoch',
+  ],
+  [
     'a search without end',
     { method: 'tpe' },
     'limits.maxTrials',

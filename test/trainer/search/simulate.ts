@@ -15,8 +15,8 @@ export interface Course {
   readonly maxTime: number;
   /** How many run at a time. */
   readonly parallel?: number;
-  /** The value of a trial at a time; 'fail' where it fails. */
-  readonly objective: (trial: Trial, time: number, trials: readonly Trial[]) => number | 'fail';
+  /** The value of a trial at a time; 'fail' where it fails, undefined where it tells nothing. */
+  readonly objective: (trial: Trial, time: number) => number | 'fail' | undefined;
   /** Which of those that run gets on next. */
   readonly pick?: (running: readonly Trial[]) => Trial;
   /** Called with each question to the strategy and its answer. */
@@ -63,6 +63,7 @@ export function simulate(spec: SweepSpec, course: Course): Outcome {
   const { maxTime, parallel = 1, objective, pick = running => running[0], asked } = course;
   const strategy = makeStrategy(spec, { maxTime });
   const trials: Trial[] = [];
+  const clocks: number[] = [];
   let budget = 0;
   let finish: string | undefined;
   for (;;) {
@@ -78,13 +79,14 @@ export function simulate(spec: SweepSpec, course: Course): Outcome {
       continue;
     }
     const trial = pick(running);
-    const time = timeOf(trial) + 1;
-    const value = objective(trial, time, trials);
+    const time = (clocks[trial.number] ?? trial.forkedFrom?.time ?? 0) + 1;
+    clocks[trial.number] = time;
+    const value = objective(trial, time);
     budget += 1;
     if (value === 'fail') trials[trial.number] = { ...trial, state: 'failed' };
     else {
       const state = time >= maxTime ? 'succeeded' : time >= (trial.until ?? Infinity) ? 'paused' : 'running';
-      trials[trial.number] = { ...trial, state, reports: [...trial.reports, { time, value }] };
+      trials[trial.number] = { ...trial, state, reports: value === undefined ? trial.reports : [...trial.reports, { time, value }] };
     }
   }
   const left = trials.filter(({ state }) => state === 'paused');
