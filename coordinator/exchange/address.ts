@@ -52,6 +52,11 @@ export function listenError(error: unknown, listen: string): unknown {
       return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
         cause: error,
       });
+    // libzmq tidies up before it says why it could not bind, and once in a long while loses the reason on the way.
+    case 'EAGAIN':
+      return new SegfleetError('conflict', `${listen} cannot be listened on, most likely because it is in use; give another port or name`, {
+        cause: error,
+      });
     case 'EACCES':
       return new SegfleetError('notAllowed', `${listen}: permission denied; give a port above 1023 or a folder of your own`, {
         cause: error,
