@@ -3,8 +3,8 @@
  */
 
 import type { Answer } from '../../trainer/sweep/ask.ts';
-import { describeParameters } from '../../trainer/sweep/cells.ts';
 import type { SweepEvent } from '../../trainer/sweep/driver.ts';
+import { describeParameters } from '../../trainer/sweep/parameters.ts';
 import type { SweepPlan } from '../../trainer/sweep/plan.ts';
 import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
 import { program } from '../base.ts';

@@ -3,7 +3,7 @@
  */
 import type { Trial } from '../../trainer/search/strategy.ts';
 import { endlessMethods, type SweepSpec } from '../../trainer/search/sweepSpec.ts';
-import { describeParameters } from '../../trainer/sweep/cells.ts';
+import { describeParameters } from '../../trainer/sweep/parameters.ts';
 import type { TrialRecord } from '../../trainer/sweep/sweepFolder.ts';
 import type { Said } from '../conditions.ts';
 import { shownNumber } from '../progressFields.ts';

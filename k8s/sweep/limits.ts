@@ -1,7 +1,8 @@
 /**
- * The limits of a sweep that its search does not keep by itself: time, and hours of GPUs.
+ * What the trials of a sweep on a cluster have used of its limits.
  */
 import type { SweepSpec } from '../../trainer/search/sweepSpec.ts';
+import * as sweepLimits from '../../trainer/sweep/limits.ts';
 import type { TrainingJob } from '../objects.ts';
 import type { SweepStatus } from '../sweepStatus.ts';
 
@@ -10,17 +11,14 @@ export interface Limit {
   readonly message: string;
 }
 
-const secondsOf = { s: 1, m: 60, h: 3600, d: 86_400 };
+const reasons = { deadline: 'DeadlineExceeded', maxGpuHours: 'GpuHoursUsedUp' } as const;
 
 /** Milliseconds until the deadline; below 0: it has passed; undefined: there is none, or no trial was started yet. */
-export function deadlineInMs({ deadline }: SweepSpec['limits'], { startTime }: SweepStatus, now: Date): number | undefined {
-  const [, number, unit] = /^([\d.]+)([smhd])$/.exec(deadline ?? '') ?? [];
-  if (number === undefined || startTime === undefined) return undefined;
-  return Date.parse(startTime) + Number(number) * secondsOf[unit as 's'] * 1000 - now.getTime();
-}
+export const deadlineInMs = (limits: SweepSpec['limits'], { startTime }: SweepStatus, now: Date): number | undefined =>
+  startTime === undefined ? undefined : sweepLimits.deadlineInMs(limits, startTime, now);
 
 /** Of all jobs so far, while they were not suspended. */
-export function gpuHoursOf(jobs: readonly TrainingJob[], now: Date): number {
+function gpuHoursOf(jobs: readonly TrainingJob[], now: Date): number {
   const hours = jobs.map(({ spec, status = {} }) => {
     const { activeSeconds = 0, activeSince } = status;
     const since = activeSince === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(activeSince)) / 1000;
@@ -30,10 +28,6 @@ export function gpuHoursOf(jobs: readonly TrainingJob[], now: Date): number {
 }
 
 export function limitReached(limits: SweepSpec['limits'], before: SweepStatus, jobs: readonly TrainingJob[], now: Date): Limit | undefined {
-  const leftMs = deadlineInMs(limits, before, now);
-  if (leftMs !== undefined && leftMs <= 0)
-    return { reason: 'DeadlineExceeded', message: `limits.deadline, ${limits.deadline}, has passed` };
-  const hours = gpuHoursOf(jobs, now);
-  if (limits.maxGpuHours === undefined || hours < limits.maxGpuHours) return undefined;
-  return { reason: 'GpuHoursUsedUp', message: `${hours.toFixed(1)} GPU hours are used up (limits.maxGpuHours: ${limits.maxGpuHours})` };
+  const limit = sweepLimits.limitReached(limits, deadlineInMs(limits, before, now), gpuHoursOf(jobs, now));
+  return limit && { reason: reasons[limit.of], message: limit.message };
 }

@@ -4,8 +4,9 @@
 import { SegfleetError } from '../../trainer/errors.ts';
 import { makeStrategy } from '../../trainer/search/strategies.ts';
 import type { Strategy } from '../../trainer/search/strategy.ts';
-import { describeParameters, type Frame, jobOf } from '../../trainer/sweep/cells.ts';
+import { type Frame, jobOf } from '../../trainer/sweep/cells.ts';
 import { Objective } from '../../trainer/sweep/objective.ts';
+import { describeParameters } from '../../trainer/sweep/parameters.ts';
 import { checked, epochsOf } from '../../trainer/sweep/prepare.ts';
 import { checkSweep, type LoadedSweep } from '../../trainer/sweep/sweepFile.ts';
 import type { Sweep } from '../objects.ts';

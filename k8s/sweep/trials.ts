@@ -42,7 +42,7 @@ export const isWaiting = (job: TrainingJob): boolean =>
 export function readTrials({ loaded, objective, strategy }: Search, jobs: readonly TrainingJob[]): Trials {
   const { metric } = loaded.spec.objective;
   const { count } = loaded.spec.replicates;
-  const state = new SweepState(count, objective, ({ epoch }) => epoch);
+  const state = new SweepState(loaded.spec, objective);
   const byNumber = new Map<number, Map<number, TrainingJob>>();
   for (const job of jobs.toSorted(byAge)) {
     const [number, replicate] = [labels.trial, labels.replicate].map(label => Number(job.metadata.labels?.[label] ?? Number.NaN));

@@ -14,7 +14,7 @@ import type { RunRecord } from '../runRecord.ts';
 import { inputSizeOf } from '../spec.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
-import { describeParameters } from '../sweep/cells.ts';
+import { describeParameters } from '../sweep/parameters.ts';
 import { SweepFolder } from '../sweep/sweepFolder.ts';
 import { readEvents } from '../tracking/events.ts';
 import { renderChart, type Series } from './chart.ts';

@@ -2,11 +2,11 @@
  * From a choice of parameters to the jobs that are run: one for each replicate.
  */
 import { SegfleetError } from '../errors.ts';
+import type { Values } from '../search/space.ts';
 import { type LoadedJob, settleJob } from '../spec.ts';
+import { describeParameters } from './parameters.ts';
 import type { LoadedSweep } from './sweepFile.ts';
 import { runName } from './sweepFolder.ts';
-
-export type Parameters = Readonly<Record<string, unknown>>;
 
 /** What is the same in all runs of a sweep. */
 export interface Frame {
@@ -16,16 +16,11 @@ export interface Frame {
   readonly epochs?: number;
 }
 
-export const describeParameters = (parameters: Parameters): string =>
-  Object.entries(parameters)
-    .map(([path, value]) => `${path}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-    .join(' ') || 'the job as it is';
-
 /**
  * @param replicate from 1
  * @throws usage: the field, and what the trial sets
  */
-export function jobOf(sweep: LoadedSweep, parameters: Parameters, trial: number, replicate: number, frame: Frame): LoadedJob {
+export function jobOf(sweep: LoadedSweep, parameters: Values, trial: number, replicate: number, frame: Frame): LoadedJob {
   const { base, spec } = sweep;
   const { count, vary } = spec.replicates;
   const settle = (settings: readonly string[]): LoadedJob => {
@@ -52,7 +47,7 @@ export function jobOf(sweep: LoadedSweep, parameters: Parameters, trial: number,
 }
 
 /** Another loss, model or optimiser takes the fields of the old one away: names come before what belongs to them. */
-function settingsOf(base: LoadedJob, parameters: Parameters): string[] {
+function settingsOf(base: LoadedJob, parameters: Values): string[] {
   const rank = (path: string) => (path.split('.').at(-1) === 'name' ? path.split('.').length : Number.POSITIVE_INFINITY);
   return Object.entries({ ...namesOfDefaults(base, parameters), ...parameters })
     .toSorted(([a], [b]) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
@@ -60,7 +55,7 @@ function settingsOf(base: LoadedJob, parameters: Parameters): string[] {
 }
 
 /** A field of a loss or optimiser that the job leaves out altogether, and so has by default, is one of that by default. */
-function namesOfDefaults({ job, given }: LoadedJob, parameters: Parameters): Record<string, string> {
+function namesOfDefaults({ job, given }: LoadedJob, parameters: Values): Record<string, string> {
   const names: Record<string, string> = {};
   for (const path of Object.keys(parameters)) {
     const keys = path.split('.');
@@ -76,7 +71,7 @@ function namesOfDefaults({ job, given }: LoadedJob, parameters: Parameters): Rec
 const valueAt = (value: unknown, path: readonly string[]): unknown =>
   path.reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
 
-function frameSettings({ job }: LoadedJob, parameters: Parameters, { threads, epochs }: Frame): string[] {
+function frameSettings({ job }: LoadedJob, parameters: Values, { threads, epochs }: Frame): string[] {
   const isSet = (path: string) => Object.keys(parameters).some(key => key === path);
   return [
     ...(threads !== undefined && job.spec.training.threads === undefined && !isSet('training.threads')

@@ -20,6 +20,7 @@ import { readWish, watchFile, writeWish } from './control.ts';
 import { followSweep, isHeld } from './follow.ts';
 import { type EpochReport, Journal, type JournalEvent, type RunError, type RunId, readJournal, type Told } from './journal.ts';
 import { keyOf, ownCode } from './keys.ts';
+import { deadlineInMs, limitReached } from './limits.ts';
 import { type Ending, type Ongoing, Pool } from './pool.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { endingOf, recordOf } from './record.ts';
@@ -152,8 +153,7 @@ class Driver {
     this.#options = options;
     const { journal, told } = Journal.open(folder.journal, options.now);
     this.#journal = journal;
-    const inSteps = spec.earlyStop?.timeMetric === 'step';
-    this.#state = new SweepState(spec.replicates.count, prepared.objective, ({ epoch, step }) => (inSteps ? step : epoch));
+    this.#state = new SweepState(spec, prepared.objective);
     for (const event of told) this.#state.apply(event);
     this.#startedAt = told[0]?.time ?? options.now().toISOString();
     this.#pool = new Pool({ program });
@@ -211,9 +211,9 @@ class Driver {
     this.#leave.push(watchFile(this.#folder.control, look));
     signal?.addEventListener('abort', look);
     this.#leave.push(() => signal?.removeEventListener('abort', look));
-    const deadline = this.#deadline();
-    if (deadline !== undefined) {
-      const timer = setTimeout(look, Math.min(Math.max(deadline - this.#options.now().getTime(), 0), longestTimerMs));
+    const leftMs = deadlineInMs(sweep.spec.limits, this.#startedAt, this.#options.now());
+    if (leftMs !== undefined) {
+      const timer = setTimeout(look, Math.min(Math.max(leftMs, 0), longestTimerMs));
       this.#leave.push(() => clearTimeout(timer));
     }
   }
@@ -258,14 +258,8 @@ class Driver {
     const { limits } = this.#prepared.sweep.spec;
     if (signal?.aborted) this.#halt ??= { why: 'asked', reason: signal.reason === 'preempted' ? 'preempted' : 'interrupted' };
     if (readWish(this.#folder) === 'stop') this.#halt ??= { why: 'stopped' };
-    const deadline = this.#deadline();
-    if (deadline !== undefined && now().getTime() >= deadline && !this.#isOver()) {
-      this.#halt ??= { why: 'limit', reason: `limits.deadline, ${limits.deadline}, has passed` };
-    }
-    const gpuHours = this.#gpuHours();
-    if (limits.maxGpuHours !== undefined && gpuHours >= limits.maxGpuHours && !this.#isOver()) {
-      this.#halt ??= { why: 'limit', reason: `${gpuHours.toFixed(1)} GPU hours are used up (limits.maxGpuHours: ${limits.maxGpuHours})` };
-    }
+    const limit = limitReached(limits, deadlineInMs(limits, this.#startedAt, now()), this.#gpuHours());
+    if (limit && !this.#isOver()) this.#halt ??= { why: 'limit', reason: limit.message };
     if (this.#halt || this.#isToPause()) {
       const reason = this.#halt?.why === 'asked' ? this.#halt.reason : 'preempted';
       for (const under of this.#underWay.values()) stop(under, reason);
@@ -281,12 +275,6 @@ class Driver {
     await this.#record('paused');
     const reason = this.#prepared.sweep.spec.suspend ? 'spec.suspend is true' : 'as sweep pause asked';
     this.#append([{ event: 'paused', reason }]);
-  }
-
-  #deadline(): number | undefined {
-    const [, number, unit] = /^([\d.]+)([smhd])$/.exec(this.#prepared.sweep.spec.limits.deadline ?? '') ?? [];
-    if (number === undefined) return undefined;
-    return new Date(this.#startedAt).getTime() + Number(number) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as 's']! * 1000;
   }
 
   #gpuHours(): number {

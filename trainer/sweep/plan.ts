@@ -4,8 +4,9 @@
 import { availableParallelism } from 'node:os';
 import { programOf } from '../course.ts';
 import { countParameters, declareParameters } from '../models/layers.ts';
+import type { Values } from '../search/space.ts';
 import type { Job } from '../spec.ts';
-import { jobOf, type Parameters } from './cells.ts';
+import { jobOf } from './cells.ts';
 import { readJournal } from './journal.ts';
 import { keyOf, ownCode } from './keys.ts';
 import { prepare } from './prepare.ts';
@@ -26,7 +27,7 @@ export interface PlannedRun {
 
 export interface PlannedTrial {
   readonly number: number;
-  readonly parameters: Parameters;
+  readonly parameters: Values;
   readonly runs: readonly PlannedRun[];
 }
 
@@ -80,7 +81,7 @@ export async function planSweep({
   const told = folder.isSweep ? readJournal(folder.journal).events : [];
   const [first] = told;
   const isSame = first?.event === 'sweep' && first.chosenBy === chosenBy;
-  const state = new SweepState(count, objective, ({ epoch }) => epoch);
+  const state = new SweepState(spec, objective);
   if (isSame) for (const event of told) state.apply(event);
   const finished = new Map(finishedBeside(folder, { withOwn: !isSame }));
 

@@ -4,10 +4,12 @@
 import { hash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { SegfleetError } from '../errors.ts';
+import type { Values } from '../search/space.ts';
 import { makeStrategy } from '../search/strategies.ts';
 import type { Strategy } from '../search/strategy.ts';
+import { endlessMethods } from '../search/sweepSpec.ts';
 import type { Job } from '../spec.ts';
-import { type Frame, jobOf, type Parameters } from './cells.ts';
+import { type Frame, jobOf } from './cells.ts';
 import { readJournal } from './journal.ts';
 import { canonical, DataSets } from './keys.ts';
 import { Objective } from './objective.ts';
@@ -27,7 +29,7 @@ export interface Prepared {
   readonly stepsPerEpoch: number;
   readonly strategy: Strategy;
   /** Parameters of the trials that can be told before any has run. */
-  readonly known: readonly Parameters[];
+  readonly known: readonly Values[];
 }
 
 export interface PrepareOptions {
@@ -80,10 +82,8 @@ export function identityOf(sweep: LoadedSweep): string {
   // Where checkpoints and data lie is the user's business; that data are the same is told from their digest.
   const { checkpoint: ____, data, ...job } = base.spec;
   const training = { ...job, data: { ...data, path: '' } };
-  return hash('sha256', canonical([choice, metric, goal, isEndless(choice.method) ? undefined : maxTrials, training]));
+  return hash('sha256', canonical([choice, metric, goal, endlessMethods.includes(choice.method) ? undefined : maxTrials, training]));
 }
-
-const isEndless = (method: string) => ['random', 'sobol', 'tpe', 'asha'].includes(method);
 
 /** Epochs after which a trial ends in any case, where the search says so. */
 export function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): number | undefined {
@@ -103,7 +103,7 @@ export function epochsOf({ spec, base }: LoadedSweep, stepsPerEpoch: number): nu
 }
 
 /** The job of each trial that is known, and of the ends of each range. */
-export function* checked(sweep: LoadedSweep, known: readonly Parameters[], frame: Frame): Generator<Job> {
+export function* checked(sweep: LoadedSweep, known: readonly Values[], frame: Frame): Generator<Job> {
   const { count } = sweep.spec.replicates;
   for (const [number, parameters] of known.entries()) {
     yield jobOf(sweep, parameters, number, 1, frame).job;

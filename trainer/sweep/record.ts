@@ -3,8 +3,8 @@
  */
 import { SegfleetError } from '../errors.ts';
 import type { TrialState } from '../search/strategy.ts';
-import { describeParameters } from './cells.ts';
 import type { Objective } from './objective.ts';
+import { describeParameters } from './parameters.ts';
 import { bestReport } from './runFiles.ts';
 import { type Run, type SweepState, type SweepTrial, stateOf } from './state.ts';
 import { runName, type SweepRecord, type TrialRecord, type TrialRunRecord } from './sweepFolder.ts';

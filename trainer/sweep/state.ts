@@ -2,6 +2,7 @@
  * Where a sweep stands: what its journal comes to, event by event. The process that drives it and one that comes after a kill go the same way.
  */
 import type { Report, Trial, TrialState } from '../search/strategy.ts';
+import type { SweepSpec } from '../search/sweepSpec.ts';
 import type { EpochReport, JournalEvent, RunError, RunId } from './journal.ts';
 import type { Objective } from './objective.ts';
 import type { RunState } from './sweepFolder.ts';
@@ -34,17 +35,17 @@ export class SweepState {
   readonly trials: SweepTrial[] = [];
   readonly #replicates: number;
   readonly #history: Trial[] = [];
-  readonly #time: (report: EpochReport) => number;
+  /** Of a report, as the search counts it. */
+  readonly #time: (report: Pick<EpochReport, 'epoch' | 'step'>) => number;
   readonly #objective: Objective;
   /** Why nothing more will be chosen. */
   finished: string | undefined;
   paused = false;
 
-  /** @param time of a report, as the search counts it */
-  constructor(replicates: number, objective: Objective, time: (report: EpochReport) => number) {
-    this.#replicates = replicates;
+  constructor({ replicates, earlyStop }: Pick<SweepSpec, 'replicates' | 'earlyStop'>, objective: Objective) {
+    this.#replicates = replicates.count;
     this.#objective = objective;
-    this.#time = time;
+    this.#time = earlyStop?.timeMetric === 'step' ? ({ step }) => step : ({ epoch }) => epoch;
   }
 
   run({ trial, replicate }: RunId): Run {

@@ -14,7 +14,8 @@ export default class SweepBest extends BaseCommand {
 
   async run() {
     const { args, flags } = await this.parse(SweepBest);
-    const { bestJob, bestWeightsOf, folderOf, sweepFolderAt } = await import('../../../trainer/sweep/read.ts');
+    const { bestJob, bestWeightsOf, folderOf } = await import('../../../trainer/sweep/best.ts');
+    const { sweepFolderAt } = await import('../../../trainer/sweep/read.ts');
     const { writeAtomically } = await import('../../../trainer/storage/files.ts');
     const folder = sweepFolderAt(args.sweep);
     const { trial, text } = await bestJob(folder, folderOf(flags.out));

@@ -11,7 +11,7 @@ export default class SweepPlan extends BaseCommand {
 
   async run() {
     const { args, flags } = await this.parse(SweepPlan);
-    const { sweepAt } = await import('../../../trainer/sweep/read.ts');
+    const { sweepAt } = await import('../../../trainer/sweep/openSweep.ts');
     const { planSweep } = await import('../../../trainer/sweep/plan.ts');
     const { planText } = await import('../../render/sweep.ts');
     const plan = await planSweep(sweepAt(args.sweep, flags.set, flags.out));

@@ -15,7 +15,7 @@ ${exitCodesOfSweeps}`;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SweepRun);
-    const { sweepAt } = await import('../../../trainer/sweep/read.ts');
+    const { sweepAt } = await import('../../../trainer/sweep/openSweep.ts');
     const { runSweep } = await import('../../../trainer/sweep/driver.ts');
     const { showSweep } = await import('../../render/sweep.ts');
     const { sweep, out } = sweepAt(args.sweep, flags.set, flags.out);
