@@ -1,11 +1,12 @@
 /**
  * The command line: finds the command, runs it, and turns whatever it throws into one sentence and an exit code.
  */
+
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Config, run } from '@oclif/core';
-import { closest, distance } from 'fastest-levenshtein';
+import { nearest } from '../trainer/nearest.ts';
 import { commands } from './commands.ts';
 import { describeError, reportError } from './errors.ts';
 import { leaveLastWord } from './termination.ts';
@@ -54,7 +55,7 @@ function withSuggestion(error: unknown, argv: readonly string[]): unknown {
   const words = argv.filter(word => !word.startsWith('-'));
   const known = Object.keys(commands).map(id => id.replaceAll(':', ' '));
   const given = words.slice(0, 2).join(' ');
-  const near = [given, words[0]].map(text => closest(text, known)).find((name, i) => distance(name, [given, words[0]][i]) <= 3);
+  const near = nearest(given, known, 3) ?? nearest(words[0], known, 3);
   return Object.assign(error, {
     message: `there is no command ${given}; ${near ? `did you mean ${near}?` : `known are ${known.join(', ')}`}`,
   });

@@ -2,12 +2,12 @@
  * What must be the same on all workers of a run for their weights to be: each as text that is compared, and shown where it differs.
  */
 import { hash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { digestOfFiles, sourcesBelow } from '../trainer/codeDigest.ts';
 import type { Course } from '../trainer/course.ts';
 import { sourceDigest } from '../trainer/data/sourceDigest.ts';
 import { loadTensorFlow } from '../trainer/engine/native.ts';
-import { describeMachine, version } from '../trainer/machine.ts';
+import { describeMachine } from '../trainer/machine.ts';
 import { trainingOf } from '../trainer/runRecord.ts';
 import type { Digests } from './messages.ts';
 
@@ -20,20 +20,14 @@ export async function digestsOf({ job, cases, split, options }: Course, signal?:
   const processor = nvidiaDevice ? 'GPU' : instructions.join('+') || 'x64';
   return {
     job: hash('sha256', JSON.stringify(asked)),
-    code: `${version} ${codeDigest()}`,
+    code: workerCode(),
     data: await sourceDigest(cases, signal),
     library: `TensorFlow ${loadTensorFlow().version}, ${processor}, ${options.dtype}, ${options.threads} threads`,
   };
 }
 
 /** Over all files that a step may run through. */
-function codeDigest(): string {
-  const root = new URL('..', import.meta.url).pathname;
-  const files = ['trainer', 'coordinator'].flatMap(folder =>
-    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && /\.[jt]s$/.test(entry.name))
-      .map(({ parentPath, name }) => join(parentPath, name)),
-  );
-  const digests = files.sort().map(file => `${file.slice(root.length)} ${hash('sha256', readFileSync(file))}\n`);
-  return hash('sha256', digests.join(''));
+function workerCode(): string {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  return digestOfFiles(root, sourcesBelow(root, ['trainer', 'coordinator']).sort());
 }

@@ -1,9 +1,10 @@
 /**
  * What a user does with training jobs on a cluster: each is one function from a connection and a name. How it looks is for the command line.
  */
-import { closest, distance } from 'fastest-levenshtein';
+
 import { parse } from 'yaml';
 import { SegfleetError } from '../trainer/errors.ts';
+import { nearest } from '../trainer/nearest.ts';
 import type { JobInput } from '../trainer/spec.ts';
 import type { Api, Where } from './api.ts';
 import { isStatus } from './apiError.ts';
@@ -128,11 +129,10 @@ async function withSuggestion(api: Api, { name, namespace }: JobName, cause: unk
   if (!isStatus(cause, 404) || cause.reason === 'NoSuchKind') return cause;
   const jobs = await listJobs(api, { namespace }).catch(() => []);
   const known = jobs.map(job => job.metadata.name);
-  const near = known.length > 0 ? closest(name, known) : undefined;
-  const isNear = near !== undefined && distance(name, near) <= Math.max(2, name.length / 3);
+  const near = nearest(name, known, Math.max(2, name.length / 3));
   const others = `those of other namespaces are in \`list --all-namespaces\``;
   const rest = known.length > 0 ? `there are ${known.slice(0, 10).join(', ')}${known.length > 10 ? ' and others' : ''}` : others;
-  return new SegfleetError('notFound', `there is no job ${name} in namespace ${namespace}; ${isNear ? `did you mean ${near}?` : rest}`, {
+  return new SegfleetError('notFound', `there is no job ${name} in namespace ${namespace}; ${near ? `did you mean ${near}?` : rest}`, {
     cause,
     details: { ...cause.details },
   });

@@ -10,7 +10,7 @@ import { version } from './machine.ts';
 
 const folders = ['data', 'engine', 'losses', 'metrics', 'models'];
 const files = [
-  ...['course', 'earlyStopping', 'evaluate', 'lanes', 'position', 'program', 'random'],
+  ...['averages', 'course', 'earlyStopping', 'evaluate', 'lanes', 'memoize', 'position', 'program', 'random'],
   ...['segment', 'train', 'tree', 'wire'],
 ];
 
@@ -18,17 +18,22 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 
 /** Relative to the folder of this file, sorted. */
 export function codeFiles(): string[] {
-  const inFolders = folders.flatMap(folder =>
-    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && /\.[jt]s$/.test(entry.name))
-      .map(({ parentPath, name }) => join(parentPath, name).slice(root.length)),
-  );
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return [...inFolders, ...files.map(name => `${name}.${extension}`)].sort();
+  return [...sourcesBelow(root, folders), ...files.map(name => `${name}.${extension}`)].sort();
 }
 
-/** With the version of segfleet. */
-export function codeDigest(): string {
-  const digests = codeFiles().map(file => `${file} ${hash('sha256', readFileSync(join(root, file)))}\n`);
+/** All sources in these folders of `base`, which ends with a slash; relative to it. */
+export const sourcesBelow = (base: string, folders: readonly string[]): string[] =>
+  folders.flatMap(folder =>
+    readdirSync(join(base, folder), { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && /\.[jt]s$/.test(entry.name))
+      .map(({ parentPath, name }) => join(parentPath, name).slice(base.length)),
+  );
+
+/** Of the names and bytes of files, with the version of segfleet. */
+export function digestOfFiles(base: string, files: readonly string[]): string {
+  const digests = files.map(file => `${file} ${hash('sha256', readFileSync(join(base, file)))}\n`);
   return `${version} ${hash('sha256', digests.join(''))}`;
 }
+
+export const codeDigest = (): string => digestOfFiles(root, codeFiles());

@@ -2,12 +2,13 @@
  * `segfleet compare`: whether one run segments the same held-out images better than another, image by image. Runs that were not
  * evaluated yet are evaluated first.
  */
+import { mean } from './averages.ts';
 import { SegfleetError } from './errors.ts';
 import { type CaseScores, evaluationOf, type PartOfRun, readCases } from './evaluateRun.ts';
 import { describeLoss } from './losses/catalogue.ts';
 import { type MetricKey, metricCatalogue } from './metrics/catalogue.ts';
 import { readRun } from './openRun.ts';
-import { allPairs, comparePairs, comparisonMethod, meanOf, type PairComparison } from './report/pairs.ts';
+import { allPairs, comparePairs, comparisonMethod, type PairComparison } from './report/pairs.ts';
 
 export interface CompareOptions extends PartOfRun {
   /** Columns of cases.csv that are metrics. */
@@ -70,7 +71,7 @@ export async function compareRuns(paths: readonly string[], { select, part, metr
       run: path,
       loss,
       model,
-      means: Object.fromEntries(metrics.map(metric => [metric, meanOf(values.get(metric)!.filter(Number.isFinite))])),
+      means: Object.fromEntries(metrics.map(metric => [metric, mean(values.get(metric)!.filter(Number.isFinite))])),
     })),
     comparisons: comparePairs(allPairs(named), metrics),
     conventions: [runs[0].convention, ...metrics.map(metric => `${metric}: ${metricCatalogue[metric as MetricKey].convention}`)],

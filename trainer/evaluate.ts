@@ -1,6 +1,7 @@
 /**
  * How well weights segment a set of cases: counts, metrics and the ROC, image by image in order.
  */
+import { mean } from './averages.ts';
 import { ignoredLabel } from './data/batch.ts';
 import { cutIntoBatches } from './data/batches.ts';
 import { labelsInside } from './data/fov.ts';
@@ -109,8 +110,6 @@ export async function evaluate(program: Program, store: CaseStore, indices: read
   });
   return { scores: tally.scores(), perClass: tally.perClass(), cases, rocs: tally.rocs.map(roc => roc.curve()) };
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** The logit of one class against all others: under softmax its own less the logarithm of the sum of the other exponentials. */
 export function classScores(logits: Float32Array, classes: number, c: number, exclusive: boolean): Float32Array {

@@ -2,6 +2,7 @@
  * All that can be said of predictions beside their counts: outlines, centrelines, objects, calibration, and the averages that Keras
  * takes. Too slow for every epoch of training; `segfleet evaluate` gathers it image by image while it evaluates.
  */
+import { mean } from './averages.ts';
 import { ignoredLabel } from './data/batch.ts';
 import type { Size } from './data/decode.ts';
 import { classScores, type Scores } from './evaluate.ts';
@@ -178,5 +179,3 @@ function aucOf({ logits, foreground }: ClassView): number {
   roc.add(logits, foreground);
   return roc.auc().auc;
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -2,6 +2,7 @@
  * A network, a loss and an optimiser as one TensorFlow graph with its variables and a session: what a lane of training runs.
  * Each batch size gets its own step in that graph, traced when it first comes (the last batch of an epoch may be short).
  */
+
 import * as tf from '@tensorflow/tfjs';
 import { type Batch, type ImageShape, ignoredLabel } from './data/batch.ts';
 import { distancesOf } from './data/distances.ts';
@@ -23,6 +24,7 @@ import type { Lane } from './lanes.ts';
 import { type LossSpec, needsDistance } from './losses/catalogue.ts';
 import { createLoss } from './losses/create.ts';
 import type { AcrossLanes, Truth } from './losses/prediction.ts';
+import { memoize } from './memoize.ts';
 import { declareParameters, initialValue, isTrainable, Layers, type Network, type Parameter } from './models/layers.ts';
 import { hash32 } from './random.ts';
 
@@ -667,13 +669,4 @@ function everyNth({ target_NHWC, valid_NHW1, distance_NHWC, ...rest }: Truth, n:
     ...(valid_NHW1 && { valid_NHW1: sample(valid_NHW1) }),
     ...(distance_NHWC && { distance_NHWC: tf.div(sample(distance_NHWC), n) }),
   };
-}
-
-function memoize<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
-  let value = cache.get(key);
-  if (value === undefined) {
-    value = make();
-    cache.set(key, value);
-  }
-  return value;
 }

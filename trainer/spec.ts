@@ -2,9 +2,9 @@
  * The job file: its schema, how it is read, and how what is wrong in it is said. The same file is meant for `train`, `submit` and
  * `kubectl apply`, so words that YAML 1.1 (kubectl) and YAML 1.2 (here) read differently are refused.
  */
+
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { closest, distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, type Node, type ParsedNode, parseDocument, parse as parseYaml, stringify, visit } from 'yaml';
 import { z } from 'zod';
 import { clusterFields } from './clusterFields.ts';
@@ -20,6 +20,7 @@ import { fromSystemError, SegfleetError } from './errors.ts';
 import { maxLanes } from './lanes.ts';
 import { joinsClasses, lossSchema, sortsPixels } from './losses/catalogue.ts';
 import { modelSchema, numHeads, stride } from './models/catalogue.ts';
+import { nearest } from './nearest.ts';
 import { wires } from './wire.ts';
 
 /** Fits TensorFlow's int32 keys and every YAML reader. */
@@ -449,15 +450,14 @@ export function describeIssue(issue: z.core.$ZodIssue, value: unknown, schema: z
     case 'unrecognized_keys': {
       const key = issue.keys[0];
       const known = knownKeys(schema, value, path);
-      const near = known.length > 0 ? closest(key, known) : undefined;
-      const guess =
-        near && distance(key, near) <= Math.max(1, key.length / 3) ? `; did you mean ${near}?` : `; known are ${known.join(', ')}`;
+      const near = nearest(key, known, Math.max(1, key.length / 3));
+      const guess = near ? `; did you mean ${near}?` : `; known are ${known.join(', ')}`;
       return `unknown field ${shortPath([...path, key])}${guess}`;
     }
     case 'invalid_union': {
       const names = discriminatorValues(schema, path);
-      const near = typeof given === 'string' && names.length > 0 ? closest(given, names) : undefined;
-      const guess = near && distance(String(given), near) <= 4 ? `; did you mean ${near}?` : '';
+      const near = typeof given === 'string' ? nearest(given, names, 4) : undefined;
+      const guess = near ? `; did you mean ${near}?` : '';
       const expected = names.length > 0 ? `expected one of ${names.join(', ')}${guess}` : sentence(issue.message);
       return given === undefined ? `${field} is missing; ${expected}` : `${field} is ${JSON.stringify(given)}; ${expected}`;
     }

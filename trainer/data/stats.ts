@@ -1,6 +1,7 @@
 /**
  * A data set in numbers: how many cases, how large, how much foreground, how the values of the masks are shared out.
  */
+import { mean, median } from '../averages.ts';
 import { type Case, findAllCases } from './cases.ts';
 import { inspectCases } from './inspect.ts';
 
@@ -83,10 +84,9 @@ function foregroundOf(shares: readonly number[], pooled: number): Statistics['fo
 
 export function summarise(numbers: readonly number[]): Summary {
   const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
   return {
-    mean: sorted.reduce((sum, value) => sum + value, 0) / sorted.length,
-    median: (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2,
+    mean: mean(sorted),
+    median: median(sorted),
     min: sorted[0],
     max: sorted.at(-1)!,
   };

@@ -1,11 +1,12 @@
 /**
  * Losses on a handful of numbers, for `losses value` and `losses explain`: computed by tfjs alone, without the TensorFlow library.
  */
+
 import * as tf from '@tensorflow/tfjs';
-import { closest, distance } from 'fastest-levenshtein';
 import { parse as parseYaml } from 'yaml';
 import { SegfleetError } from '../errors.ts';
 import { signedDistance } from '../metrics/distance.ts';
+import { nearest } from '../nearest.ts';
 import { adaptiveLogAt } from './adaptiveLog.ts';
 import { type LossName, type LossSpec, losses, lossSchema, needsDistance } from './catalogue.ts';
 import { createLoss } from './create.ts';
@@ -120,8 +121,8 @@ export function explainLoss(spec: LossSpec): LossExplanation {
 export function parseLoss(name: string, settings: readonly string[]): LossSpec {
   if (!(name in losses)) {
     const known = Object.keys(losses);
-    const near = closest(name, known);
-    const hint = distance(name, near) <= 4 ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
+    const near = nearest(name, known, 4);
+    const hint = near ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
     throw new SegfleetError('usage', `there is no loss ${name}; ${hint}`);
   }
   const fields: Record<string, unknown> = { name };

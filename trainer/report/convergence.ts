@@ -2,14 +2,13 @@
  * How fast and how steadily each loss came to its best, from what its runs said epoch by epoch: the paper claims that ALL is the fastest, and prints
  * nothing of it.
  */
+
 import { stringify } from 'csv-stringify/sync';
+import { mean } from '../averages.ts';
 import type { RunRecord } from '../runRecord.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import { type EpochEvent, readEvents } from '../tracking/events.ts';
-import { epochsToWithin, restlessness } from './curves.ts';
-
-/** Below the best pooled validation Jaccard of the same run. */
-export const deltas = [0.05, 0.02, 0.01] as const;
+import { deltas, epochsToWithin, restlessness } from './curves.ts';
 
 export interface RunConvergence {
   readonly epochs: number;
@@ -53,8 +52,6 @@ export interface Convergence {
 
 export const convergenceConvention =
   'Epochs to within: the first epoch whose pooled validation Jaccard is at most 0.05, 0.02, 0.01 below the best of the same run, mean over runs. Restlessness: mean change of that Jaccard from epoch to epoch over the second half. Log branch: share of the steps in which the wrapped loss was below gamma';
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Of several runs the mean; a dash where there is nothing to say. */
 export function convergenceTable(found: readonly Convergence[]): {

@@ -2,6 +2,11 @@
  * Several runs of one arm as one curve, and how fast each came near its best.
  */
 
+import { mean } from '../averages.ts';
+
+/** Below the best of a run: how near it a run has come when it counts as there. */
+export const deltas = [0.05, 0.02, 0.01] as const;
+
 export interface Band {
   readonly x: number;
   readonly mean: number;
@@ -20,7 +25,7 @@ export function bandOf(runs: readonly (readonly number[])[]): Band[] {
     const values = runs.map(run => run[i]);
     return {
       x: i + 1,
-      mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+      mean: mean(values),
       low: Math.min(...values),
       high: Math.max(...values),
     };

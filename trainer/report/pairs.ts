@@ -2,6 +2,7 @@
  * Lists of scores of the same images held against each other, pair by pair: how far apart, how sure, and which is better. What `compare` says of
  * runs and the report of losses.
  */
+import { mean } from '../averages.ts';
 import { SegfleetError } from '../errors.ts';
 import { type MetricKey, metricCatalogue } from '../metrics/catalogue.ts';
 import { bootstrapInterval, confidence, holm, type Interval, numResamples, signedRankRule, signedRankTest } from './statistics.ts';
@@ -56,8 +57,6 @@ export function comparePairs(pairs: readonly Pair[], metrics: readonly string[])
   return compared.map((pair, i) => ({ ...pair, adjustedP: adjusted[i], better: betterOf(pair, adjusted[i]) }));
 }
 
-export const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
 type Compared = Omit<PairComparison, 'adjustedP' | 'better'>;
 
 function comparePair(metric: string, [first, second]: Pair): Compared {
@@ -72,7 +71,7 @@ function comparePair(metric: string, [first, second]: Pair): Compared {
   const { pValue, effect, method: test } = signedRankTest(differences);
   const interval = bootstrapInterval(differences, resamplingSeed);
   const images = differences.length;
-  return { metric, first: first.name, second: second.name, images, difference: meanOf(differences), interval, effect, pValue, test };
+  return { metric, first: first.name, second: second.name, images, difference: mean(differences), interval, effect, pValue, test };
 }
 
 function betterOf({ metric, interval, first, second }: Compared, adjustedP: number): string | null {

@@ -2,8 +2,10 @@
  * The paper's tables, filled with runs, in its layout: our mean and spread beside what the paper prints, their difference, and whether chance alone
  * explains it.
  */
+
 import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
+import * as averages from '../averages.ts';
 import type { Scores } from '../evaluate.ts';
 import type { LossName, LossSpec } from '../losses/catalogue.ts';
 import type { MetricName } from '../metrics/counts.ts';
@@ -208,8 +210,8 @@ const sameCell = (a: CellPlace, b: CellPlace): boolean =>
 function toCell(place: CellPlace, network: string, metric: MetricName, values: readonly number[], printed: readonly Entry[]): PaperCell {
   const { table, dataset, method, parameters } = place;
   const runs = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / runs;
-  const sd = runs > 1 ? Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (runs - 1)) : undefined;
+  const mean = averages.mean(values);
+  const sd = runs > 1 ? averages.deviation(values) : undefined;
   const paper = inPaper(place, metric, printed);
   return {
     ...{ table, dataset, method, network, metric, runs, mean },

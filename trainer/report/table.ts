@@ -1,7 +1,9 @@
 /**
  * A table as plain data, and as the three kinds of text that people take away: CSV with every digit, Markdown and LaTeX with those that are shown.
  */
+
 import { stringify } from 'csv-stringify/sync';
+import { deviation, mean } from '../averages.ts';
 
 export interface Cell {
   readonly shown: string;
@@ -57,9 +59,7 @@ export function summaryOf(values: readonly (number | undefined)[]): Summary | un
   const known = values.filter((value): value is number => value !== undefined && Number.isFinite(value));
   const n = known.length;
   if (n === 0) return undefined;
-  const mean = known.reduce((sum, value) => sum + value, 0) / n;
-  if (n === 1) return { mean, deviation: undefined, n };
-  return { mean, deviation: Math.sqrt(known.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1)), n };
+  return { mean: mean(known), deviation: n > 1 ? deviation(known) : undefined, n };
 }
 
 /** `mean ± standard deviation`; of one value, that value alone. */

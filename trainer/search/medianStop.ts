@@ -3,6 +3,7 @@
  * optimization", 2017, 3.2.2): a trial ends when its best value so far is below the median, over the trials that came to their end, of the mean of
  * their values up to the same time. As in Katib, only once three have come to their end.
  */
+import { median } from '../averages.ts';
 import { bestBy, timeOf } from './history.ts';
 import type { Search } from './searches.ts';
 import type { Trial } from './strategy.ts';
@@ -45,10 +46,4 @@ function medians(completed: readonly Trial[]): (time: number) => number | undefi
 function meanBy({ reports }: Trial, time: number): number | undefined {
   const values = reports.filter(report => report.time <= time && Number.isFinite(report.value)).map(({ value }) => value);
   return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value) / values.length;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }

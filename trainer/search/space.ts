@@ -2,8 +2,9 @@
  * What a sweep may choose from: its parameters in an order that does not depend on the file, when each is set, and how a number between 0 and 1
  * becomes a value of it. Every way of choosing (a grid, chance, Sobol's points, a model of what was good) goes through here.
  */
-import { closest, distance } from 'fastest-levenshtein';
+
 import { SegfleetError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 import { normalDistribution, normalQuantile } from '../random.ts';
 import { type Condition, type Lookup, parseCondition } from './condition.ts';
 import type { SweepSpec } from './sweepSpec.ts';
@@ -180,8 +181,8 @@ function conditionOf(name: string, { when }: Parameter): Condition | undefined {
 
 function unknownPath(name: string, path: string, parameters: Parameters, job: unknown): string {
   const known = [...Object.keys(parameters), ...pathsIn(job)];
-  const near = known.length > 0 ? closest(path, known) : undefined;
-  const guess = near !== undefined && distance(path, near) <= Math.max(2, path.length / 4) ? `; did you mean ${near}?` : '';
+  const near = nearest(path, known, Math.max(2, path.length / 4));
+  const guess = near !== undefined ? `; did you mean ${near}?` : '';
   return `parameters.${name}.when reads ${path}, which is neither a parameter of the sweep nor a field that its job has${guess}`;
 }
 

@@ -1,6 +1,7 @@
 /**
  * By what a run is known again: two runs with one key end in the same bits, so the second need not be run.
  */
+
 import { hash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { codeDigest } from '../codeDigest.ts';
@@ -8,6 +9,7 @@ import { Course } from '../course.ts';
 import { dataPath } from '../data/cases.ts';
 import { isMember } from '../data/shardIndex.ts';
 import { sourceDigest } from '../data/sourceDigest.ts';
+import { memoize } from '../memoize.ts';
 import { trainingOf } from '../runRecord.ts';
 import type { Job } from '../spec.ts';
 
@@ -73,12 +75,3 @@ export const ownCode = (): string => {
   code ??= codeDigest();
   return code;
 };
-
-function memoize<K, V>(cache: Map<K, V>, key: K, make: () => V): V {
-  let value = cache.get(key);
-  if (value === undefined) {
-    value = make();
-    cache.set(key, value);
-  }
-  return value;
-}

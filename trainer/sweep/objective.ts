@@ -1,10 +1,11 @@
 /**
  * What trials are compared by: a number that every epoch of a run reports.
  */
-import { closest, distance } from 'fastest-levenshtein';
+
 import { SegfleetError } from '../errors.ts';
 import { metricCatalogue } from '../metrics/catalogue.ts';
 import { metricNames } from '../metrics/counts.ts';
+import { nearest } from '../nearest.ts';
 import type { SweepSpec } from '../search/sweepSpec.ts';
 import type { EpochEvent } from '../tracking/events.ts';
 
@@ -40,8 +41,8 @@ export function reportedAs(metric: string): Reported {
     );
   }
   const known = Object.keys(reported);
-  const near = closest(name, known);
-  const guess = distance(name, near) <= 3 ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
+  const near = nearest(name, known, 3);
+  const guess = near ? `did you mean ${near}?` : `known are ${known.join(', ')}`;
   throw new SegfleetError('usage', `objective.metric is ${metric}, which no run reports; ${guess}`);
 }
 

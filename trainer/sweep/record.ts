@@ -1,6 +1,7 @@
 /**
  * From where a sweep stands to what its record says, and to how its commands end.
  */
+import { deviation, mean } from '../averages.ts';
 import { SegfleetError } from '../errors.ts';
 import type { TrialState } from '../search/strategy.ts';
 import type { Objective } from './objective.ts';
@@ -33,16 +34,14 @@ export function trialRecord(trial: SweepTrial): TrialRecord {
   const { number, parameters, group, forkedFrom } = trial;
   const runs = trial.runs.map(run => runRecord(run, trial.runs.length));
   const values = runs.flatMap(({ value, state }) => (value === undefined || state === 'failed' ? [] : [value]));
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return {
     number,
     parameters,
     state: stateOf(trial),
     ...(group !== undefined && { group }),
     ...(forkedFrom && { forkedFrom }),
-    ...(values.length > 0 && { value: mean }),
-    ...(values.length > 1 && { deviation: Math.sqrt(squares / (values.length - 1)) }),
+    ...(values.length > 0 && { value: mean(values) }),
+    ...(values.length > 1 && { deviation: deviation(values) }),
     n: values.length,
     runs,
   };

@@ -1,6 +1,7 @@
 /**
  * Where a sweep stands: what its journal comes to, event by event. The process that drives it and one that comes after a kill go the same way.
  */
+import { mean } from '../averages.ts';
 import type { Report, Trial, TrialState } from '../search/strategy.ts';
 import type { SweepSpec } from '../search/sweepSpec.ts';
 import type { EpochReport, JournalEvent, RunError, RunId } from './journal.ts';
@@ -136,8 +137,7 @@ export class SweepState {
         values.push(report.value ?? Number.NaN);
       }
       if (values.length === 0) return reports;
-      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-      reports.push({ time: this.#time({ epoch, ...rest }), value: this.#objective.turned(mean) });
+      reports.push({ time: this.#time({ epoch, ...rest }), value: this.#objective.turned(mean(values)) });
     }
     return reports;
   }

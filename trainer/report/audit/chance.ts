@@ -1,6 +1,7 @@
 /**
  * What chance alone does to tables of results: the best of many cells, differences between means of a few runs, baselines that are told and not shown.
  */
+import { deviation, mean } from '../../averages.ts';
 import { expectedMaximum, meanDifference } from '../statistics.ts';
 import { meets } from './printed.ts';
 import type { Entry, Score, ScoreName } from './results.ts';
@@ -11,13 +12,6 @@ const isParameter = (name: string): boolean => /^[a-z]\w*(\.\w+)+$/i.test(name) 
 
 /** With fewer cells the best is not a matter of choice. */
 const fewestCells = 4;
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-export const deviation = (values: readonly number[]): number => {
-  const middle = mean(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
-};
 
 export interface Selection {
   readonly file: string;

@@ -1,8 +1,10 @@
 /**
  * What the paper's text says, held against its tables (Kaul, Pears, Manandhar 2019). Sentences are quoted; numbers come from the tables.
  */
+
+import { deviation } from '../../averages.ts';
 import { adaptiveLogAt } from '../../losses/adaptiveLog.ts';
-import { deviation, type Selection } from './chance.ts';
+import type { Selection } from './chance.ts';
 import type { Entry, ScoreName } from './results.ts';
 import { type Finding, type Severity, shown } from './rules.ts';
 

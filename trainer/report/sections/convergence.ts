@@ -3,12 +3,10 @@
  */
 import type { Arm, Study } from '../arms.ts';
 import type { Series } from '../chart.ts';
-import { bandOf, epochsToWithin, normalisedLoss, restlessness } from '../curves.ts';
+import { bandOf, deltas, epochsToWithin, normalisedLoss, restlessness } from '../curves.ts';
 import type { ScoredRun } from '../reportedRun.ts';
 import type { Part, Section } from '../section.ts';
 import { meanCell, numberCell, summaryOf, type Table, textCell } from '../table.ts';
-
-const deltas = [0.05, 0.02, 0.01] as const;
 
 /** More lines than this say nothing together. */
 export const mostLines = 8;

@@ -1,6 +1,7 @@
 /**
  * Every image: how each arm does on it, the hardest first; and all measures of all runs for those who count on.
  */
+import { mean } from '../../averages.ts';
 import { type MetricKey, metricCatalogue } from '../../metrics/catalogue.ts';
 import type { Study } from '../arms.ts';
 import type { Part, Section } from '../section.ts';
@@ -33,7 +34,7 @@ function imagesBy(study: Study, metric: MetricKey, isFurther: boolean): Part {
     const known = (isSingle ? [values[wanted.indexOf(metric)]] : values).filter(
       value => value !== undefined && Number.isFinite(value),
     ) as number[];
-    return { id, values, known, mean: known.reduce((sum, value) => sum + value, 0) / known.length };
+    return { id, values, known, mean: mean(known) };
   });
   const sign = better === 'higher' ? 1 : -1;
   rows.sort((a, b) => sign * (a.mean - b.mean) || (a.id < b.id ? -1 : 1));
