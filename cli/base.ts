@@ -14,6 +14,18 @@ export abstract class BaseCommand extends Command {
   }
 }
 
+export const selectFlag = Flags.option({
+  options: ['best', 'last'] as const,
+  default: 'best' as const,
+  description: 'Weights of the best epoch or of the last.',
+})();
+
+export const partFlag = Flags.option({
+  options: ['validation', 'test'] as const,
+  default: 'validation' as const,
+  description: 'Which images that the runs did not train on; test: those of data.split.test.',
+})();
+
 export const setFlag = Flags.string({
   multiple: true,
   helpValue: 'a.b=value',

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand } from '../base.ts';
+import { BaseCommand, partFlag, selectFlag } from '../base.ts';
 
 export default class Compare extends BaseCommand {
   static override summary = 'Compare runs image by image: mean difference, interval, and tests corrected for their number.';
@@ -20,16 +20,8 @@ A run is called better only where the bootstrap interval of the difference exclu
       helpValue: 'NAME',
       description: 'A column of cases.csv. May be given more than once; each adds tests to correct for.',
     }),
-    part: Flags.option({
-      options: ['validation', 'test'] as const,
-      default: 'validation' as const,
-      description: 'Which images that the runs did not train on; test: those of data.split.test.',
-    })(),
-    select: Flags.option({
-      options: ['best', 'last'] as const,
-      default: 'best' as const,
-      description: 'Weights of the best epoch or of the last.',
-    })(),
+    part: partFlag,
+    select: selectFlag,
   };
 
   async run() {

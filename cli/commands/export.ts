@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand } from '../base.ts';
+import { BaseCommand, selectFlag } from '../base.ts';
 
 export default class Export extends BaseCommand {
   static override summary = 'Write the weights of a run for other programs.';
@@ -19,11 +19,7 @@ All models take images from 0 to 1 and give probabilities, in float32.`;
       helpValue: 'PATH',
       description: 'The file, or a folder for it; for tfjs the folder of its files. [default: below export/ in the run folder]',
     }),
-    select: Flags.option({
-      options: ['best', 'last'] as const,
-      default: 'best' as const,
-      description: 'Weights of the best epoch or of the last.',
-    })(),
+    select: selectFlag,
   };
 
   async run() {

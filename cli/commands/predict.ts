@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand } from '../base.ts';
+import { BaseCommand, selectFlag } from '../base.ts';
 
 export default class Predict extends BaseCommand {
   static override summary = 'Segment images with the weights of a run.';
@@ -20,11 +20,7 @@ export default class Predict extends BaseCommand {
   };
   static override flags = {
     out: Flags.string({ default: 'predictions', description: 'Folder for the masks.' }),
-    select: Flags.option({
-      options: ['best', 'last'] as const,
-      default: 'best' as const,
-      description: 'Weights of the best epoch or of the last.',
-    })(),
+    select: selectFlag,
     probabilities: Flags.boolean({ description: 'Also write probability maps (16-bit PNG).' }),
     flips: Flags.boolean({
       description: 'Mean of the probabilities over the image and its three mirror images; takes four times as long.',

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand } from '../base.ts';
+import { BaseCommand, partFlag, selectFlag } from '../base.ts';
 
 export default class Report extends BaseCommand {
   static override summary = 'Everything about runs, or about a sweep, as one page that opens without a network.';
@@ -31,16 +31,8 @@ Runs that were not evaluated yet are evaluated first. The same runs give the sam
         'A column of cases.csv to compare by. May be given more than once; each adds tests to correct for. Images are in order of the first.',
     }),
     delta: Flags.string({ default: '0.02', description: 'How near its best a curve must be to have converged.' }),
-    part: Flags.option({
-      options: ['validation', 'test'] as const,
-      default: 'validation' as const,
-      description: 'Which images that the runs did not train on; test: those of data.split.test.',
-    })(),
-    select: Flags.option({
-      options: ['best', 'last'] as const,
-      default: 'best' as const,
-      description: 'Weights of the best epoch or of the last.',
-    })(),
+    part: partFlag,
+    select: selectFlag,
   };
 
   async run() {
