@@ -1,16 +1,17 @@
 /**
  * The operator as the chart starts it: a process of its own that is told by flags and ended by a signal. What it does is tested in test/k8s.
  */
+
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Api, connect } from '../../k8s/api.ts';
+import { describe, expect, test, vi } from 'vitest';
+import type { Api } from '../../k8s/api.ts';
 import type { Lease } from '../../k8s/lease.ts';
 import { apiVersion } from '../../k8s/names.ts';
 import type { AnyObject, TrainingJob } from '../../k8s/objects.ts';
+import { onApiServer } from '../tools/apiServer.ts';
 import { segfleet } from '../tools/cli.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
-import { startWithKinds } from '../tools/crds.ts';
 import { hasKubernetes } from '../tools/tools.ts';
 
 const soon = { timeout: 60_000, interval: 100 };
@@ -38,13 +39,8 @@ describe('an operator that cannot start', () => {
 describe.skipIf(!hasKubernetes())('an operator', () => {
   let controlPlane: ControlPlane;
   let api: Api;
-  beforeAll(async () => {
-    controlPlane = await startWithKinds();
-    api = await connect({ kubeconfig: controlPlane.kubeconfig });
-  });
-  afterAll(async () => {
-    await api?.close();
-    await controlPlane?.[Symbol.asyncDispose]();
+  onApiServer(server => {
+    ({ api, controlPlane } = server);
   });
 
   test('runs until it is told to end, takes what its flags say, and writes one JSON object a line', async () => {

@@ -12,7 +12,6 @@ import { Installation } from '../tools/installation.ts';
 import { writeJob } from '../tools/jobs.ts';
 
 const can = canStartCluster();
-const nuclei = new URL('../../examples/nuclei', import.meta.url).pathname;
 let at: Installation;
 let folder: string;
 
@@ -20,8 +19,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'segfleet-sweep-'));
   if (!can) return;
   at = await Installation.start({ nodes: 2 });
-  await at.prepareNamespace();
-  await at.succeed('dataset', 'shard', nuclei, '--out', 's3://data/nuclei');
+  await at.prepare();
   await at.helm('install');
 }, 300_000);
 

@@ -13,7 +13,6 @@ import { type Condition, Installation } from '../tools/installation.ts';
 import { writeJob } from '../tools/jobs.ts';
 
 const can = canStartCluster();
-const nuclei = new URL('../../examples/nuclei', import.meta.url).pathname;
 let at: Installation;
 let folder: string;
 
@@ -21,9 +20,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'segfleet-training-'));
   if (!can) return;
   at = await Installation.start({ nodes: 2 });
-  await at.prepareNamespace();
-  const sharded = await at.segfleet(['dataset', 'shard', nuclei, '--out', 's3://data/nuclei']);
-  expect(sharded, sharded.stderr).toMatchObject({ code: 0 });
+  await at.prepare();
   await at.helm('install');
 }, 300_000);
 

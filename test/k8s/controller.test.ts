@@ -2,10 +2,11 @@
  * The controller with the real reconcile, against a real API server and the controllers of Kubernetes; there are no nodes, so the tests say what kubelets
  * would say of pods.
  */
+
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { makeKeyFile } from '../../coordinator/exchange/keys.ts';
 import type { Progress } from '../../coordinator/progress.ts';
 import { type Api, connect, type Kind } from '../../k8s/api.ts';
@@ -19,8 +20,8 @@ import { annotations, apiVersion, childNames, fieldManager } from '../../k8s/nam
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
+import { eachInNamespace, onApiServer } from '../tools/apiServer.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
-import { startWithKinds } from '../tools/crds.ts';
 import { FaultyProxy } from '../tools/faultyProxy.ts';
 import { hasKubernetes } from '../tools/tools.ts';
 
@@ -37,21 +38,17 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
   let controlPlane: ControlPlane;
   let api: Api;
   let namespace = '';
-  let namespaces = 0;
   const running: (() => Promise<void>)[] = [];
 
-  beforeAll(async () => {
-    controlPlane = await startWithKinds();
-    api = await connect({ kubeconfig: controlPlane.kubeconfig });
+  onApiServer(server => {
+    ({ api, controlPlane } = server);
   });
-  afterAll(async () => {
-    await api?.close();
-    await controlPlane?.[Symbol.asyncDispose]();
-  });
-  beforeEach(async () => {
-    namespace = `team-${++namespaces}`;
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-  });
+  eachInNamespace(
+    () => api,
+    name => {
+      namespace = name;
+    },
+  );
   afterEach(async () => {
     for (const end of running.splice(0)) await end();
   });

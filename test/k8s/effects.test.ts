@@ -1,8 +1,9 @@
 /**
  * What is carried out of a plan, against a real API server: never more than what was decided on what is there.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Api, connect, type Kind } from '../../k8s/api.ts';
+
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Api, Kind } from '../../k8s/api.ts';
 import { isStatus } from '../../k8s/apiError.ts';
 import { Effects, Rejection } from '../../k8s/effects.ts';
 import { Expectations } from '../../k8s/expectations.ts';
@@ -14,25 +15,18 @@ import type { EventDraft, Plan } from '../../k8s/plan.ts';
 import { ownerReference } from '../../k8s/resources/owner.ts';
 import { refTo } from '../../k8s/steer.ts';
 import { keyOf } from '../../k8s/watch.ts';
-import type { ControlPlane } from '../tools/controlPlane.ts';
-import { startWithKinds } from '../tools/crds.ts';
+import { onApiServer } from '../tools/apiServer.ts';
 import { FakeClock } from '../tools/fakeClock.ts';
 import { hasKubernetes } from '../tools/tools.ts';
 
 describe.skipIf(!hasKubernetes())('what is carried out', () => {
-  let controlPlane: ControlPlane;
   let api: Api;
   let job: TrainingJob;
   let numJobs = 0;
   const namespace = 'default';
 
-  beforeAll(async () => {
-    controlPlane = await startWithKinds();
-    api = await connect({ kubeconfig: controlPlane.kubeconfig });
-  });
-  afterAll(async () => {
-    await api?.close();
-    await controlPlane?.[Symbol.asyncDispose]();
+  onApiServer(server => {
+    ({ api } = server);
   });
   beforeEach(async () => {
     job = await makeJob(`job-${++numJobs}`);

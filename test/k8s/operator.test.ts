@@ -1,12 +1,13 @@
 /**
  * Operators as processes, which are killed, stopped and started again, against a real API server that writes down who changed what.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Api, connect, type Kind } from '../../k8s/api.ts';
 import { isStatus } from '../../k8s/apiError.ts';
 import type { Lease } from '../../k8s/lease.ts';
@@ -14,6 +15,7 @@ import { metricsPrefix, operatorMetrics } from '../../k8s/metrics.ts';
 import { apiVersion, childNames } from '../../k8s/names.ts';
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
+import { eachInNamespace } from '../tools/apiServer.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
 import { startWithKinds } from '../tools/crds.ts';
 import type { ProcessSettings } from '../tools/operatorProcess.ts';
@@ -38,7 +40,6 @@ describe.skipIf(!hasKubernetes())('operators', () => {
   let api: Api;
   let auditLog = '';
   let namespace = '';
-  let namespaces = 0;
   const started: Operator[] = [];
 
   beforeAll(async () => {
@@ -59,10 +60,12 @@ describe.skipIf(!hasKubernetes())('operators', () => {
     await api?.close();
     await controlPlane?.[Symbol.asyncDispose]();
   });
-  beforeEach(async () => {
-    namespace = `team-${++namespaces}`;
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-  });
+  eachInNamespace(
+    () => api,
+    name => {
+      namespace = name;
+    },
+  );
   afterEach(async () => {
     for (const operator of started.splice(0)) await operator.kill();
   });

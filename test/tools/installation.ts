@@ -15,6 +15,7 @@ import { helm, versitygw } from './tools.ts';
 export const image = 'segfleet.test/segfleet:test';
 const gatewayPort = 7070;
 const credentials = { AWS_ACCESS_KEY_ID: 'segfleet', AWS_SECRET_ACCESS_KEY: 'segfleet-secret', AWS_REGION: 'us-east-1' };
+const nuclei = new URL('../../examples/nuclei', import.meta.url).pathname;
 const chart = new URL('../../charts/segfleet', import.meta.url).pathname;
 
 export interface Condition {
@@ -71,8 +72,8 @@ export class Installation implements AsyncDisposable {
     return this.#stack[Symbol.asyncDispose]();
   }
 
-  /** The namespace with what jobs need in it: credentials of the store, and the TensorFlow library in a volume. */
-  async prepareNamespace(): Promise<void> {
+  /** What jobs need: a namespace with credentials of the store and the TensorFlow library in a volume, and nuclei in shards in s3://data/nuclei. */
+  async prepare(): Promise<void> {
     const { namespace, cluster } = this;
     const capacity = { storage: '2Gi' };
     const store = {
@@ -105,6 +106,7 @@ export class Installation implements AsyncDisposable {
         spec: { accessModes: ['ReadOnlyMany'], storageClassName: '', volumeName: 'tensorflow', resources: { requests: capacity } },
       },
     );
+    await this.succeed('dataset', 'shard', nuclei, '--out', 's3://data/nuclei');
   }
 
   /** `helm install`, or whatever verb, of the chart, and waits until it is ready. */

@@ -1,14 +1,16 @@
 /**
  * What a real API server lets users do with jobs that are there: see them, scale them, change of them what may change.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Api, connect } from '../../../k8s/api.ts';
+
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Api } from '../../../k8s/api.ts';
 import { trainingJob } from '../../../k8s/crd/trainingJob.ts';
 import { apiVersion } from '../../../k8s/names.ts';
 import type { TrainingJob } from '../../../k8s/objects.ts';
 import type { JobStatus } from '../../../k8s/status.ts';
+import { onApiServer } from '../../tools/apiServer.ts';
 import type { ControlPlane } from '../../tools/controlPlane.ts';
-import { jobWith, startWithKinds } from '../../tools/crds.ts';
+import { jobWith } from '../../tools/crds.ts';
 import { hasKubernetes } from '../../tools/tools.ts';
 
 type Spec = Record<string, unknown>;
@@ -18,13 +20,8 @@ const { openAPIV3Schema } = trainingJob().spec.versions[0].schema;
 describe.skipIf(!hasKubernetes())('TrainingJobs of an API server', () => {
   let controlPlane: ControlPlane;
   let api: Api;
-  beforeAll(async () => {
-    controlPlane = await startWithKinds();
-    api = await connect({ kubeconfig: controlPlane.kubeconfig });
-  });
-  afterAll(async () => {
-    await api?.close();
-    await controlPlane?.[Symbol.asyncDispose]();
+  onApiServer(server => {
+    ({ api, controlPlane } = server);
   });
 
   const kubectl = async (...words: string[]) => {

@@ -2,9 +2,10 @@
  * Sweeps with the whole controller, against a real API server and the controllers of Kubernetes; there are no nodes, so the test says what kubelets would
  * say of the pods of trials.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { makeKeyFile } from '../../../coordinator/exchange/keys.ts';
-import { type Api, connect } from '../../../k8s/api.ts';
+import type { Api } from '../../../k8s/api.ts';
 import { isStatus } from '../../../k8s/apiError.ts';
 import { systemClock } from '../../../k8s/clock.ts';
 import { Controller } from '../../../k8s/controller.ts';
@@ -13,8 +14,8 @@ import { annotations, apiVersion, childNames, labels } from '../../../k8s/names.
 import type { AnyObject, BatchJob, KubeEvent, Pod, Sweep, TrainingJob } from '../../../k8s/objects.ts';
 import { reconcile } from '../../../k8s/reconcile.ts';
 import type { SweepStatus } from '../../../k8s/sweepStatus.ts';
+import { eachInNamespace, onApiServer } from '../../tools/apiServer.ts';
 import type { ControlPlane } from '../../tools/controlPlane.ts';
-import { startWithKinds } from '../../tools/crds.ts';
 import { hasKubernetes } from '../../tools/tools.ts';
 
 const soon = { timeout: 40_000, interval: 50 };
@@ -24,21 +25,17 @@ describe.skipIf(!hasKubernetes())('sweeps on an API server', () => {
   let controlPlane: ControlPlane;
   let api: Api;
   let namespace = '';
-  let namespaces = 0;
   const running: (() => Promise<void>)[] = [];
 
-  beforeAll(async () => {
-    controlPlane = await startWithKinds();
-    api = await connect({ kubeconfig: controlPlane.kubeconfig });
+  onApiServer(server => {
+    ({ api, controlPlane } = server);
   });
-  afterAll(async () => {
-    await api?.close();
-    await controlPlane?.[Symbol.asyncDispose]();
-  });
-  beforeEach(async () => {
-    namespace = `team-${++namespaces}`;
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-  });
+  eachInNamespace(
+    () => api,
+    name => {
+      namespace = name;
+    },
+  );
   afterEach(async () => {
     for (const end of running.splice(0)) await end();
   });
