@@ -107,8 +107,9 @@ export class Effects<O extends Owner = TrainingJob> {
       if (!(isStatus(error, 409) && error.reason === 'AlreadyExists')) throw error;
       found = await this.#whatIsThere(owner, object);
     }
-    if (object.kind === 'Secret') secrets.note(owner, found);
     mustBelong(found, owner);
+    // Only what is the owner's: that another's is gone no watch would ever tell.
+    if (object.kind === 'Secret') secrets.note(owner, found);
     if (caches.isWatched(object.kind)) this.#expect(owner, object, undefined);
   }
 
