@@ -55,7 +55,11 @@ async function* run(options: LeadOptions, entered: Entered): AsyncGenerator<Lead
   const course = await Course.open(job, base);
   const writer = await RunWriter.open(entered, course, options, { mayBeAhead: true });
   let coordinator: Coordinator | undefined;
-  const stop = () => coordinator?.stop(signal!.reason === 'preempted' ? 'preempted' : 'interrupted');
+  let handOver: HandOver | undefined;
+  const stop = () => {
+    if (options.resume === 'ifBegun' && signal!.reason === 'preempted') handOver = new HandOver(coordinator!);
+    else coordinator?.stop(signal!.reason === 'preempted' ? 'preempted' : 'interrupted');
+  };
   try {
     yield await writer.begin({ devices: [], workers: workers.replicas });
     const { restored, term } = writer;
@@ -89,9 +93,11 @@ async function* run(options: LeadOptions, entered: Entered): AsyncGenerator<Lead
     let end: Extract<CoordinatorEvent, { do: 'end' }> | undefined;
     for await (const event of coordinator.events) {
       if (event.do === 'end') end = event;
-      else yield* book.take(event, coordinator);
+      else yield* book.take(event, handOver ?? coordinator);
+      handOver?.see(event);
     }
     forsaken?.throwIfAborted();
+    if (handOver?.isDone && !end) throw stopped('preempted', book.saved);
     if (end?.code === 'ok') {
       const { optimizer, ...forPrediction } = course.options;
       const program = await Program.create(forPrediction);
@@ -119,6 +125,46 @@ const restoredEvent = ({ position, written }: Restored): FleetEvent => ({
   written,
   scores: position.scores,
 });
+
+/**
+ * The end of a coordinator that will be started again elsewhere: a checkpoint, and then it goes without a word, so that its workers wait for its
+ * successor instead of being started again too. Where they were asked to go as well, it ends with them as any other. In between the run stands still.
+ */
+class HandOver {
+  isDone = false;
+  readonly #coordinator: Coordinator;
+  readonly #since = performance.now();
+  #saved: { readonly step: number; readonly at: number } | undefined;
+  #isStopping = false;
+
+  constructor(coordinator: Coordinator) {
+    this.#coordinator = coordinator;
+    coordinator.checkpoint();
+  }
+
+  durable(step: number): void {
+    if (this.#isStopping) this.#coordinator.durable(step);
+    else this.#saved = { step, at: performance.now() };
+  }
+
+  see(event: CoordinatorEvent): void {
+    if (event.do !== 'status' || this.isDone || this.#isStopping) return;
+    const now = performance.now();
+    const { workers } = event.status;
+    const isAlone = workers.length === 0 || workers.some(({ state }) => state === 'leaving');
+    if (isAlone || (!this.#saved && now - this.#since > handOverMs.save)) {
+      this.#isStopping = true;
+      this.#coordinator.stop('preempted');
+      if (this.#saved) this.#coordinator.durable(this.#saved.step);
+    } else if (this.#saved && now - this.#saved.at > handOverMs.listen) {
+      this.isDone = true;
+      void this.#coordinator.close();
+    }
+  }
+}
+
+/** A pod is killed 30 s after it was asked to go. A run that is suspended asks its workers to go at about the same time. */
+const handOverMs = { save: 15_000, listen: 2000 };
 
 /** Nothing was done that a checkpoint would have to hold. */
 const stoppedEarly = (reason: unknown): SegfleetError => {
@@ -164,7 +210,7 @@ class Book {
     this.#scores = position.scores;
   }
 
-  async *take(event: Exclude<CoordinatorEvent, { do: 'end' }>, coordinator: Coordinator): AsyncGenerator<LeadEvent> {
+  async *take(event: Exclude<CoordinatorEvent, { do: 'end' }>, coordinator: Pick<Coordinator, 'durable'>): AsyncGenerator<LeadEvent> {
     switch (event.do) {
       case 'status':
         return yield { event: 'workers', ...event.status };

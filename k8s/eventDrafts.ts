@@ -32,7 +32,7 @@ export function eventDrafts(
   if (resized) normal('WorkersScaled', `from ${resized.from} to ${resized.to} workers; those that stay go on`);
   for (const failure of news) warning(failure.what.cause === 'disruption' ? 'PodDisrupted' : 'PodFailed', sentenceOf(failure));
   if (after.phase === 'Suspending' && before.phase !== 'Suspending')
-    normal('Suspending', 'the coordinator writes a checkpoint, then all pods are released');
+    normal('Suspending', 'a checkpoint is written and all pods are released');
   if (has('Suspended')) normal('Suspended', message('Suspended'));
   if (conditionOf(after, 'Suspended')?.reason === 'Resumed' && isTrue(before, 'Suspended'))
     normal('Resumed', 'the run goes on from its checkpoint');

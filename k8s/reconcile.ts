@@ -175,13 +175,10 @@ function afterTheEnd(observed: Observed, { now }: Context): Plan {
 function release(fleet: Fleet, status: JobStatus, now: Date): Changes & Pick<Plan, 'requeueAfterMs'> {
   const sinceMs = now.getTime() - Date.parse(status.completionTime ?? timestamp(now));
   const hasSucceeded = isTrue(status, 'Complete');
-  const asks = released(fleet, hasSucceeded, sinceMs);
+  const asks = released(hasSucceeded, sinceMs);
   const changes = together(steer(fleet.coordinator, asks.coordinator, {}), steer(fleet.workers, asks.workers, { size: 1 }));
   const isWaiting = asks.workers === 'keep' && fleet.workers.job !== undefined && !isFinished(fleet.workers.job);
-  return {
-    ...changes,
-    requeueAfterMs: isWaiting ? soonest(hasSucceeded ? lastMomentsMs - sinceMs : undefined, nextLossInMs(fleet, now)) : undefined,
-  };
+  return { ...changes, requeueAfterMs: isWaiting ? lastMomentsMs - sinceMs : undefined };
 }
 
 function expiry(job: TrainingJob, status: JobStatus, now: Date): Changes & Pick<Plan, 'requeueAfterMs'> {

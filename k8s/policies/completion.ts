@@ -34,12 +34,12 @@ export function isWithoutWorkers(fleet: Fleet, progress: Progress | undefined, n
 }
 
 /**
- * What is asked of the Jobs of a run that is over: nothing may hold a GPU, and what has ended stays, with its log. A coordinator that still runs comes
- * first, as it may have a checkpoint to write.
+ * What is asked of the Jobs of a run that is over: nothing may hold a GPU, and what has ended stays, with its log. One that is ended from outside writes
+ * a checkpoint as one that is suspended does.
  *
  * @param sinceMs milliseconds since then
  */
-export function released({ coordinator }: Fleet, hasSucceeded: boolean, sinceMs: number): Asks {
-  const isWaiting = hasSucceeded ? sinceMs < lastMomentsMs : coordinator.live.length > 0;
-  return { coordinator: 'end', workers: isWaiting ? 'keep' : 'end' };
-}
+export const released = (hasSucceeded: boolean, sinceMs: number): Asks => ({
+  coordinator: 'end',
+  workers: hasSucceeded && sinceMs < lastMomentsMs ? 'keep' : 'end',
+});

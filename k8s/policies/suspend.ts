@@ -1,8 +1,8 @@
 /**
  * How a job is suspended and goes on: what is asked of its two Jobs.
  *
- * The coordinator goes first: it ends with a checkpoint, for which it needs the workers. They go when it is gone. A Job that is suspended deletes its pods
- * and makes them again when it is resumed; what it has counted stays. In a queue of Kueue `suspend` of the workers' Job is Kueue's: there the Job itself
+ * Both at once: workers that are asked to go leave when the checkpoint is written, and by their leaving the coordinator knows that it is not to hand the
+ * run over to a successor. A Job that is suspended deletes its pods and makes them again when it is resumed; what it has counted stays. In a queue of Kueue `suspend` of the workers' Job is Kueue's: there the Job itself
  * goes, which gives its place in the queue back, and comes again. Kueue may suspend it too, for other jobs: the coordinator then rests as well, since
  * without workers it does nothing.
  */
@@ -30,10 +30,10 @@ export function running(fleet: Fleet, queue: string | undefined): Asks {
   return { coordinator: fleet.workers.live.length > 0 ? 'keep' : 'suspend', workers: 'run' };
 }
 
-export function suspending({ coordinator, workers }: Fleet): Asks {
-  if (coordinator.live.length > 0) return { coordinator: 'suspend', workers: 'keep' };
-  return { coordinator: 'suspend', workers: workers.job && queueOf(workers.job) ? 'remove' : 'suspend' };
-}
+export const suspending = ({ workers }: Fleet): Asks => ({
+  coordinator: 'suspend',
+  workers: workers.job && queueOf(workers.job) ? 'remove' : 'suspend',
+});
 
 /** Nothing is held any more, and nothing will be. */
 export const isSuspended = ({ coordinator, workers }: Fleet): boolean =>

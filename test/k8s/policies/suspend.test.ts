@@ -3,23 +3,17 @@ import { isQueued, isSuspended, running, suspending } from '../../../k8s/policie
 import { fleet, pod } from '../../tools/pods.ts';
 
 const leader = pod({ component: 'coordinator', ready: true, node: 'n' });
-const going = pod({ component: 'coordinator', phase: 'Running', deleted: -30 });
 const worker = pod({ ready: true, node: 'n' });
-const lost = pod({ component: 'coordinator', phase: 'Running', deleted: 61 });
 
 describe('suspending', () => {
   test.each([
-    ['the coordinator runs', fleet([leader, worker]), { coordinator: 'suspend', workers: 'keep' }],
-    ['the coordinator writes its checkpoint', fleet([going, worker]), { coordinator: 'suspend', workers: 'keep' }],
-    ['the coordinator is gone', fleet([worker]), { coordinator: 'suspend', workers: 'suspend' }],
+    ['all run', fleet([leader, worker]), { coordinator: 'suspend', workers: 'suspend' }],
     [
-      'the coordinator has ended',
-      fleet([pod({ component: 'coordinator', ended: { exitCode: 75 } }), worker]),
-      { coordinator: 'suspend', workers: 'suspend' },
+      'the workers are in a queue',
+      fleet([leader, worker], { workers: { size: 1, queue: 'q' } }),
+      { coordinator: 'suspend', workers: 'remove' },
     ],
-    ['the coordinator is on a node that is lost', fleet([lost, worker]), { coordinator: 'suspend', workers: 'suspend' }],
-    ['the workers are in a queue', fleet([worker], { workers: { size: 1, queue: 'q' } }), { coordinator: 'suspend', workers: 'remove' }],
-  ])('asks the coordinator first: %s', (_, there, expected) => {
+  ])('asks both at once: %s', (_, there, expected) => {
     expect(suspending(there)).toEqual(expected);
   });
 
