@@ -13,6 +13,7 @@ import { type CheckpointEvent, checkpointEvent, epochEvent, type StepEvent, type
 import { stopped } from '../trainer/train.ts';
 import { digestsOf } from './digests.ts';
 import type { RunKeys } from './exchange/keys.ts';
+import { HandOver } from './handOver.ts';
 import { type Report, readReport, readShare } from './reports.ts';
 import { defaultTiming, type RoundOptions } from './round.ts';
 import { placeOfRound, roundOf } from './rounds.ts';
@@ -125,46 +126,6 @@ const restoredEvent = ({ position, written }: Restored): FleetEvent => ({
   written,
   scores: position.scores,
 });
-
-/**
- * The end of a coordinator that will be started again elsewhere: a checkpoint, and then it goes without a word, so that its workers wait for its
- * successor instead of being started again too. Where they were asked to go as well, it ends with them as any other. In between the run stands still.
- */
-class HandOver {
-  isDone = false;
-  readonly #coordinator: Coordinator;
-  readonly #since = performance.now();
-  #saved: { readonly step: number; readonly at: number } | undefined;
-  #isStopping = false;
-
-  constructor(coordinator: Coordinator) {
-    this.#coordinator = coordinator;
-    coordinator.checkpoint();
-  }
-
-  durable(step: number): void {
-    if (this.#isStopping) this.#coordinator.durable(step);
-    else this.#saved = { step, at: performance.now() };
-  }
-
-  see(event: CoordinatorEvent): void {
-    if (event.do !== 'status' || this.isDone || this.#isStopping) return;
-    const now = performance.now();
-    const { workers } = event.status;
-    const isAlone = workers.length === 0 || workers.some(({ state }) => state === 'leaving');
-    if (isAlone || (!this.#saved && now - this.#since > handOverMs.save)) {
-      this.#isStopping = true;
-      this.#coordinator.stop('preempted');
-      if (this.#saved) this.#coordinator.durable(this.#saved.step);
-    } else if (this.#saved && now - this.#saved.at > handOverMs.listen) {
-      this.isDone = true;
-      void this.#coordinator.close();
-    }
-  }
-}
-
-/** A pod is killed 30 s after it was asked to go. A run that is suspended asks its workers to go at about the same time. */
-const handOverMs = { save: 15_000, listen: 2000 };
 
 /** Nothing was done that a checkpoint would have to hold. */
 const stoppedEarly = (reason: unknown): SegfleetError => {

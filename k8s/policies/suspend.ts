@@ -2,9 +2,9 @@
  * How a job is suspended and goes on: what is asked of its two Jobs.
  *
  * Both at once: workers that are asked to go leave when the checkpoint is written, and by their leaving the coordinator knows that it is not to hand the
- * run over to a successor. A Job that is suspended deletes its pods and makes them again when it is resumed; what it has counted stays. In a queue of Kueue `suspend` of the workers' Job is Kueue's: there the Job itself
- * goes, which gives its place in the queue back, and comes again. Kueue may suspend it too, for other jobs: the coordinator then rests as well, since
- * without workers it does nothing.
+ * run over to a successor. A Job that is suspended deletes its pods and makes them again when it is resumed; what it has counted stays. In a queue of Kueue
+ * `suspend` of the workers' Job is Kueue's: there the Job itself goes, which gives its place in the queue back, and comes again. Kueue may suspend it too,
+ * for other jobs: the coordinator then rests as well, since without workers it does nothing.
  */
 import { type Fleet, isFinished, queueOf } from '../fleet.ts';
 
