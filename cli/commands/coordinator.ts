@@ -34,7 +34,10 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       default: 'tcp://127.0.0.1:*',
       description: 'tcp://address:port, * being any free port; or ipc:///folder/name.',
     }),
-    progress: Flags.string({ helpValue: 'host:port', description: 'Serve GET /progress (JSON) and GET /healthz there, over HTTP.' }),
+    progress: Flags.string({
+      helpValue: 'host:port',
+      description: 'Serve GET /progress (JSON), GET /metrics (for Prometheus) and GET /healthz there, over HTTP.',
+    }),
     objective: Flags.string({
       helpValue: 'METRIC',
       description: 'Tell with the progress, and at the end, what each epoch shows of this metric: validation/jaccard.',
@@ -53,6 +56,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { serveProgress } = await import('../../coordinator/progressServer.ts');
     const { Reports } = await import('../../coordinator/objectiveReports.ts');
     const { RunFolder } = await import('../../trainer/storage/runFolder.ts');
+    const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
@@ -70,11 +74,12 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const reports = flags.objective === undefined ? undefined : new Reports(new RunFolder(out), flags.objective);
     const told = () => ({ ...state.progress, ...(reports && { objective: reports.told }) });
     let state = startProgress(name, loaded.job.spec.workers.replicas);
-    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told);
+    const metrics = new RunMetrics(identityOf(loaded.job));
+    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told, metrics);
     const resume = flags.continue ? 'ifBegun' : flags.resume;
     const { listen, mirror } = flags;
     try {
-      for await (const event of lead({ ...loaded, out, resume, mirror, listen, keys, signal })) {
+      for await (const event of metrics.watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal }))) {
         view.show(event);
         state = advanceProgress(state, event, new Date());
         reports?.take(event);
@@ -88,6 +93,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       throw error;
     } finally {
       view.close();
+      await metrics.close(signal);
       await progress?.close();
     }
   }

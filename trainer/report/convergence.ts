@@ -6,10 +6,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { RunRecord } from '../runRecord.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import { type EpochEvent, readEvents } from '../tracking/events.ts';
-import { epochsToWithin, restlessness } from './curves.ts';
-
-/** Below the best pooled validation Jaccard of the same run. */
-export const deltas = [0.05, 0.02, 0.01] as const;
+import { deltas, epochsToWithin, restlessness } from './curves.ts';
 
 export interface RunConvergence {
   readonly epochs: number;

@@ -27,6 +27,9 @@ export function bandOf(runs: readonly (readonly number[])[]): Band[] {
   });
 }
 
+/** How near to the best: below the highest pooled validation Jaccard of the same run. */
+export const deltas = [0.05, 0.02, 0.01] as const;
+
 /** First epoch (from 1) whose value is at most `delta` below the highest. */
 export function epochsToWithin(values: readonly number[], delta: number): number {
   const best = Math.max(...values);
