@@ -4,15 +4,19 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parseJob } from '../../trainer/spec.ts';
 import { identityOf, RunMetrics } from '../../trainer/tracking/liveMetrics.ts';
 import { serveMetrics } from '../../trainer/tracking/serveMetrics.ts';
 import { train } from '../../trainer/train.ts';
+import { newestCheckpoint, writeCheckpoint } from '../tools/checkpoints.ts';
 import { segfleet } from '../tools/cli.ts';
-import { hasPromtool, parseExposition, promtoolFindings, readSeries } from '../tools/exposition.ts';
+import { parseExposition, promtoolFindings, readSeries } from '../tools/exposition.ts';
 import { sharedJob, smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
+import { type Seen, startS3Server } from '../tools/s3Server.ts';
+import { hasPrometheus } from '../tools/tools.ts';
+import { setCredentials } from '../tools/versitygw.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-metrics-'));
 const at = (...parts: string[]) => join(folder, ...parts);
@@ -95,20 +99,42 @@ test('one process: every scrape is right, from the first to one after the end, a
   expect(done('best_validation_jaccard_ratio')).toBe(best);
   expect(done('run_state', { state: 'succeeded' })).toBe(1);
   expect(done('checkpoint_step')).toBe(9);
-  if (hasPromtool()) expect(promtoolFindings(done.text)).toBe('');
+  if (hasPrometheus()) expect(promtoolFindings(done.text)).toBe('');
 });
 
 test('a loss that is no number: the last scrape tells of it', async () => {
+  await trained('diverged', { untilEpoch: 1 }, () => {});
+  const { state, position } = await newestCheckpoint(at('diverged'));
+  (state.get('head/bias')!.data as Float32Array)[0] = Number.NaN;
+  await writeCheckpoint(at('diverged'), 'small', state, position);
   let last: Read | undefined;
-  const settings = ['training.optimizer.learningRate=1e30', 'training.epochs=50'];
-  await expect(
-    trained('diverged', { settings }, read => {
-      last = read;
-    }),
-  ).rejects.toMatchObject({ code: 'diverged' });
-  expect([last!('nonfinite_total'), last!('run_failures_total', { code: 'diverged' }), last!('run_state', { state: 'failed' })]).toEqual([
-    1, 1, 1,
-  ]);
+  const again = trained('diverged', { resume: true }, read => {
+    last = read;
+  });
+  await expect(again).rejects.toMatchObject({ code: 'diverged' });
+  const failures = last!('run_failures_total', { code: 'diverged' });
+  expect([last!('nonfinite_total'), failures, last!('run_state', { state: 'failed' })]).toEqual([1, 1, 1]);
+  expect(last!('checkpoint_failures_total')).toBe(0);
+});
+
+test('checkpoints in object storage that refuses the second one: requests, errors, and the failure', async () => {
+  setCredentials();
+  await using server = await startS3Server();
+  vi.stubEnv('AWS_ENDPOINT_URL_S3', server.url);
+  const isManifest = ({ method, key }: Seen) => method === 'PUT' && key.includes('manifests/');
+  server.fault = seen =>
+    isManifest(seen) && server.requests.filter(isManifest).length > 1 ? { status: 403, code: 'AccessDenied' } : undefined;
+  let last: Read | undefined;
+  const failing = trained('s3', { settings: ['checkpoint.url=s3://bucket/run'] }, read => {
+    last = read;
+  });
+  await expect(failing).rejects.toMatchObject({ code: 'notAllowed', details: { checkpoint: 6 } });
+  vi.unstubAllEnvs();
+  const failures = last!('run_failures_total', { code: 'notAllowed' });
+  expect([last!('checkpoint_failures_total'), failures, last!('checkpoints_total'), last!('checkpoint_step')]).toEqual([1, 1, 1, 3]);
+  expect(last!('s3_requests_total', { operation: 'put', outcome: 'refused' })).toBe(1);
+  const told = ['get', 'put', 'list', 'delete'].map(operation => last!('s3_request_duration_seconds_count', { operation }) ?? 0);
+  expect(told.reduce((a, b) => a + b)).toBe(server.requests.length);
 });
 
 test('many workers: `train --metrics-port 0` says where, and waits at the end for who has scraped', async () => {

@@ -2,6 +2,7 @@
  * The text that Prometheus scrapes, read strictly: what it would refuse, or take for something else, throws. `promtool` reads it too, where it is.
  */
 import { spawnSync } from 'node:child_process';
+import { prometheus } from './tools.ts';
 
 export interface Series {
   readonly name: string;
@@ -79,15 +80,8 @@ export function readSeries(
   return found[0]?.value;
 }
 
-/** Of Debian's package prometheus. Where all tests have to run (SEGFLEET_REQUIRE_TOOLS) it has to be there. */
-export function hasPromtool(): boolean {
-  const isThere = spawnSync('promtool', ['--version']).status === 0;
-  if (isThere || process.env.SEGFLEET_REQUIRE_TOOLS !== '1') return isThere;
-  throw new Error('promtool is not there, and SEGFLEET_REQUIRE_TOOLS=1 says that its tests have to run; install the package prometheus.');
-}
-
 /** What `promtool check metrics` finds, nothing where all is well. */
 export function promtoolFindings(text: string): string {
-  const { stdout, stderr, status } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(prometheus('promtool'), ['check', 'metrics'], { input: text, encoding: 'utf8' });
   return `${status === 0 ? '' : `exit code ${status}\n`}${stdout}${stderr}`;
 }

@@ -5,6 +5,7 @@
  * Names begin with `segfleet_`, units are base units, counters end in `_total`. Hyper-parameters are in `segfleet_run_info` alone: join on `run`.
  */
 import { errorCodes } from '../errors.ts';
+import { metricNames } from '../metrics/counts.ts';
 import { deltas } from '../report/curves.ts';
 
 export const metricsPrefix = 'segfleet_';
@@ -49,7 +50,7 @@ export const runStates = [
 ] as const;
 export type RunStateName = (typeof runStates)[number];
 
-export const scoreNames = ['jaccard', 'dice', 'recall', 'precision', 'specificity', 'accuracy', 'auc'] as const;
+export const scoreNames = [...metricNames, 'auc'] as const;
 export const phases = ['data', 'compute', 'exchange', 'commit', 'apply', 'validation', 'checkpoint'] as const;
 export type Phase = (typeof phases)[number];
 /** How a worker was lost. */

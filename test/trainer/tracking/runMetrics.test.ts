@@ -9,8 +9,9 @@ import { maxSeries, metricsPrefix, named, runMetrics } from '../../../trainer/tr
 import type { EpochEvent, StartEvent, StepEvent } from '../../../trainer/tracking/events.ts';
 import { expose } from '../../../trainer/tracking/registry.ts';
 import { advanceMetrics, beginMetrics, type RunNews, samplesOf } from '../../../trainer/tracking/runMetrics.ts';
-import { hasPromtool, parseExposition, promtoolFindings, readSeries } from '../../tools/exposition.ts';
+import { parseExposition, promtoolFindings, readSeries } from '../../tools/exposition.ts';
 import '../../tools/seed.ts';
+import { hasPrometheus } from '../../tools/tools.ts';
 
 const identity = { run: 'skin', loss: 'adaptiveLog(dice)', model: 'unet', dataset: 'isic', sweep: '', trial: '' };
 const t0 = Date.parse('2026-11-26T12:00:00.000Z');
@@ -346,6 +347,6 @@ test('names with markup and quotes come back as they were, on one line', async (
   });
 });
 
-test.runIf(hasPromtool())('promtool finds nothing', async () => {
+test.runIf(hasPrometheus())('promtool finds nothing', async () => {
   expect(promtoolFindings(await textOf(fold(everything), 9))).toBe('');
 });
