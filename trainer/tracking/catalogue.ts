@@ -323,7 +323,7 @@ export const sweepMetrics = {
   sweep_last_event_age_seconds: {
     type: 'gauge',
     unit: 'seconds',
-    help: 'Since a run of the sweep last began, reported an epoch or ended; 0 once the sweep has ended.',
+    help: 'Since its journal last told of something: a trial that was chosen, a run that began, reported an epoch or ended. 0 once the process that drove it has ended.',
     labels: sweep,
   },
 } as const satisfies Record<string, Unnamed>;

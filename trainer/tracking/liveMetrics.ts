@@ -12,11 +12,10 @@ import { metricsPrefix, named, runMetrics } from './catalogue.ts';
 import { type EpochEvent, readEvents, type StartEvent, type TrainEvent } from './events.ts';
 import { type Exposition, expose } from './registry.ts';
 import { advanceMetrics, beginMetrics, type Identity, type RunNews, samplesOf } from './runMetrics.ts';
+import { Scrapes } from './scrapes.ts';
 
 /** What is told of a run that has ended stays so long, for whoever asks seldom. */
 const graceSeconds = 300;
-/** Whoever has scraped twice comes again: waited for at the end, at most so long. */
-const patienceSeconds = 60;
 
 /** On a cluster the operator names the sweep of a job that is a trial in these labels. */
 const sweepLabel = 'segfleet.dev/sweep';
@@ -37,10 +36,8 @@ export class RunMetrics implements Exposition {
   readonly contentType: string;
   readonly #now: () => Date;
   readonly #exposition: Exposition;
+  readonly #scrapes = new Scrapes();
   #state: ReturnType<typeof beginMetrics>;
-  /** When it was read last, and before that; in seconds. */
-  #reads: readonly number[] = [];
-  #onRead = () => {};
 
   constructor(identity: Identity, { now = () => new Date() }: { readonly now?: () => Date } = {}) {
     this.#now = now;
@@ -51,8 +48,7 @@ export class RunMetrics implements Exposition {
   }
 
   text(): Promise<string> {
-    this.#reads = [this.#now().getTime() / 1000, ...this.#reads].slice(0, 2);
-    this.#onRead();
+    this.#scrapes.note(this.#now());
     return this.#exposition.text();
   }
 
@@ -82,16 +78,7 @@ export class RunMetrics implements Exposition {
   /** Ends when whoever scrapes has had the last values, as far as somebody does. @param signal ends it at once */
   async close(signal?: AbortSignal): Promise<void> {
     unsubscribe(s3Channel, this.#takeRequest);
-    const [last, before] = this.#reads;
-    if (before === undefined || signal?.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const stop = () => resolve();
-    this.#onRead = stop;
-    signal?.addEventListener('abort', stop);
-    const timer = setTimeout(stop, 1000 * Math.min(patienceSeconds, 1.5 * (last - before)));
-    await promise;
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', stop);
+    await this.#scrapes.next(signal);
   }
 
   readonly #takeRequest = (request: unknown): void => this.take({ event: 's3', ...(request as S3Request) });
@@ -102,9 +89,8 @@ function historyOf({ folder, resumedAtStep }: StartEvent): RunNews[] {
   const told: readonly (TrainEvent & { readonly time?: string })[] = readEvents(new RunFolder(folder).events);
   const epochs = told.filter((event): event is EpochEvent => event.event === 'epoch');
   const saved = told.findLast(event => event.event === 'checkpoint' && event.step <= resumedAtStep!);
-  if (saved?.event !== 'checkpoint' || saved.time === undefined) return [{ event: 'before', epochs }];
-  return [
-    { event: 'before', epochs },
-    { event: 'restored', step: saved.step, written: saved.time },
-  ];
+  const step = told.findLast(event => event.event === 'step')?.step ?? 0;
+  const before: RunNews = { event: 'before', epochs, step };
+  if (saved?.event !== 'checkpoint' || saved.time === undefined) return [before];
+  return [before, { event: 'restored', step: saved.step, written: saved.time }];
 }

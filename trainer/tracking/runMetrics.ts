@@ -38,8 +38,8 @@ export type RunNews =
   | FleetNews
   /** It has ended with this error; `whileSaving`: while a checkpoint was written. */
   | { readonly event: 'failed'; readonly code: ErrorCode; readonly whileSaving: boolean }
-  /** The epochs that it had done when this process took it over. */
-  | { readonly event: 'before'; readonly epochs: readonly EpochEvent[] }
+  /** The epochs and steps that it had told of when this process took it over. */
+  | { readonly event: 'before'; readonly epochs: readonly EpochEvent[]; readonly step: number }
   /** A request to object storage was answered, or was not. */
   | { readonly event: 's3'; readonly operation: string; readonly outcome: string; readonly seconds: number };
 
@@ -144,7 +144,11 @@ export function advanceMetrics(state: RunMetricsState, news: RunNews, now: Date)
       return { ...state, start: news, step, furthest: Math.max(state.furthest, step + undoneSteps) };
     }
     case 'before':
-      return { ...state, epochs: news.epochs.map(({ epoch, loss, validation }) => ({ epoch, loss, validation })) };
+      return {
+        ...state,
+        furthest: Math.max(state.furthest, news.step),
+        epochs: news.epochs.map(({ epoch, loss, validation }) => ({ epoch, loss, validation })),
+      };
     case 'restored': {
       const written = Date.parse(news.written) / 1000;
       return { ...state, checkpoint: { step: news.step, at: Number.isFinite(written) ? written : at, verifiedAt: at } };

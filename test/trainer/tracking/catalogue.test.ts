@@ -4,8 +4,15 @@
 import { expect, test } from 'vitest';
 import type { Malformed } from '../../../coordinator/messages.ts';
 import { maxWorkers } from '../../../coordinator/messages.ts';
+import { anySettings } from '../../../k8s/jobs.ts';
+import { labels } from '../../../k8s/names.ts';
+import type { TrainingJob } from '../../../k8s/objects.ts';
+import { accept } from '../../../k8s/policies/acceptance.ts';
 import { phases } from '../../../k8s/status.ts';
+import { type Job, parseJob } from '../../../trainer/spec.ts';
 import { cardinality, catalogue, type droppedReasons, maxRanks, maxSeries } from '../../../trainer/tracking/catalogue.ts';
+import { identityOf } from '../../../trainer/tracking/liveMetrics.ts';
+import { smallJob } from '../../tools/jobs.ts';
 
 const metrics = catalogue.flatMap(({ metrics }) => metrics);
 
@@ -22,6 +29,16 @@ test.each(metrics)('$name', ({ name, type, unit, help, labels, buckets }) => {
   // No label that grows with what is trained on or how long.
   expect(Object.keys(labels)).not.toEqual(expect.arrayContaining([expect.stringMatching(/step|epoch|image|case|pod|uid|host/)]));
   expect(buckets ?? []).toEqual([...(buckets ?? [])].sort((a, b) => a - b));
+});
+
+test('a trial on a cluster is told of with its sweep and number', () => {
+  const { job } = parseJob(smallJob('s3://sets/isic'), 'job.yaml');
+  const given = { ...job, metadata: { name: 'lr-0007', labels: { [labels.sweep]: 'lr', [labels.trial]: '7', other: 'x' } } };
+  const accepted = accept(given as unknown as TrainingJob, anySettings);
+  expect(accepted).toMatchObject({ job: { metadata: { labels: { [labels.sweep]: 'lr', [labels.trial]: '7' } } } });
+  expect(identityOf((accepted as { job: Job }).job)).toEqual({
+    ...{ run: 'lr-0007', loss: 'adaptiveLog(dice)', model: 'unet', dataset: 'isic', sweep: 'lr', trial: '7' },
+  });
 });
 
 test('each name is there once', () => {

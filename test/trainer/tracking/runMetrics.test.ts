@@ -146,7 +146,7 @@ describe('one process', () => {
 
 describe('a run that is taken over', () => {
   test('goes on with the epochs of before, and counts what is done again', async () => {
-    const before: RunNews = { event: 'before', epochs: [epoch(1, 0.5), epoch(2, 0.8)] };
+    const before: RunNews = { event: 'before', epochs: [epoch(1, 0.5), epoch(2, 0.8)], step: 8 };
     // Ten steps had been done, and the checkpoint is of the eighth.
     const resumed = start({ resumedAtStep: 8, undoneSteps: 2, restarts: { killed: 2, odd: 1 } });
     const heard: Heard[] = [
@@ -160,6 +160,15 @@ describe('a run that is taken over', () => {
     expect([value('restarts_total', { reason: 'killed' }), value('restarts_total', { reason: 'other' })]).toEqual([2, 1]);
     expect([value('checkpoint_age_seconds'), value('checkpoint_verified_age_seconds')]).toEqual([72, 12]);
     expect([value('best_validation_jaccard_ratio'), value('convergence_epochs', { delta: '0.05' })]).toEqual([0.8, 2]);
+  });
+
+  test('where all who held the steps were lost, those since the checkpoint are done again', async () => {
+    const before: RunNews = { event: 'before', epochs: [epoch(1, 0.5)], step: 7 };
+    const value = await read(
+      [[0, start({ resumedAtStep: 4 })], [0, before], ...[5, 6, 7, 8].map((number): Heard => [number, step(number)])],
+      9,
+    );
+    expect([value('steps_total'), value('steps_repeated_total'), value('goodput_ratio')]).toEqual([4, 3, 2 / 9]);
   });
 
   test('an epoch that is told again counts once', async () => {
