@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import type { LeadEvent } from '../../coordinator/lead.ts';
 import type { RunRecord } from '../../trainer/runRecord.ts';
-import { BaseCommand, metricsPortFlag, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
+import { BaseCommand, metricsPortFlag, outFlag, program, resumeFlag, setFlag, stopSignal, tensorboardFlag } from '../base.ts';
 
 export default class Train extends BaseCommand {
   static override summary = 'Train a network as a job file says.';
@@ -22,6 +22,7 @@ With --workers, processes on this machine share each step; the result is the sam
     out: outFlag,
     resume: resumeFlag,
     'metrics-port': metricsPortFlag,
+    tensorboard: tensorboardFlag,
     workers: Flags.integer({ min: 1, description: 'Worker processes that share each step; at most training.lanes.' }),
   };
 
@@ -43,13 +44,21 @@ With --workers, processes on this machine share each step; the result is the sam
       return trainWithWorkers({ ...options, workers });
     };
     const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
+    const { TensorBoardLog } = await import('../../trainer/tracking/tensorboard.ts');
     const { serveMetrics } = await import('../../trainer/tracking/serveMetrics.ts');
     const metrics = new RunMetrics(identityOf(loaded.job));
     const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);
     if (server) view.tellMetrics(server.url);
+    const board = flags.tensorboard ? new TensorBoardLog(loaded.job, { onProblem: problem => this.warn(problem) }) : undefined;
+    let failed = true;
     try {
-      for await (const event of metrics.watch<LeadEvent, RunRecord>(await start())) view.show(event);
+      for await (const event of metrics.watch<LeadEvent, RunRecord>(await start())) {
+        board?.take(event);
+        view.show(event);
+      }
+      failed = false;
     } finally {
+      board?.close({ failed });
       view.close();
       await metrics.close(signal);
       await server?.close();

@@ -15,6 +15,7 @@ import { parseExposition, promtoolFindings, readSeries } from '../tools/expositi
 import { sharedJob, smallJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import { type Seen, startS3Server } from '../tools/s3Server.ts';
+import { readEventFiles, scalarsIn } from '../tools/tensorboard.ts';
 import { hasPrometheus } from '../tools/tools.ts';
 import { setCredentials } from '../tools/versitygw.ts';
 
@@ -143,7 +144,7 @@ test('many workers: `train --metrics-port 0` says where, and waits at the end fo
   let url = '';
   let scraping = Promise.resolve();
   const { code, stderr } = await segfleet(
-    ['train', at('shared.yaml'), '--out', at('shared'), '--workers', '2', '--metrics-port', '0', '--json'],
+    ['train', at('shared.yaml'), '--out', at('shared'), '--workers', '2', '--metrics-port', '0', '--tensorboard', '--json'],
     {
       onLine: line => {
         const event = JSON.parse(line);
@@ -162,7 +163,19 @@ test('many workers: `train --metrics-port 0` says where, and waits at the end fo
   expect(during.at(-1)!('workers')).toBe(2);
   expect(during.at(-1)!('generation')!).toBeGreaterThan(0);
   for (const phase of ['exchange', 'commit', 'apply']) expect(last('phase_seconds_total', { phase })!).toBeGreaterThan(0);
-  expect(existsSync(at('shared', 'run.json'))).toBe(true);
+
+  const events = readEventFiles(at('shared', 'tensorboard'));
+  const told = linesOf('shared');
+  const losses = told.filter(({ event }) => event === 'step').map(({ step, loss }) => [step, Math.fround(loss)]);
+  expect(scalarsIn(events)['loss/batch']).toEqual(losses);
+  const jaccards = told
+    .filter(({ event }) => event === 'epoch')
+    .map(({ step, validation }) => [step, Math.fround(validation.pooled.jaccard)]);
+  expect(scalarsIn(events)['validation/jaccard']).toEqual(jaccards);
+  const images = events.flatMap(({ summary }) => summary?.value ?? []).filter(({ image }) => image);
+  expect(images.map(({ tag, image }) => [tag, Buffer.from(image!.encodedImageString)])).toEqual(
+    ['best', 'median', 'worst'].map(name => [`overlay/${name}`, readFileSync(at('shared', 'overlays', `${name}.png`))]),
+  );
 });
 
 test.each([
