@@ -40,8 +40,8 @@ function run(...arguments_: string[]): string {
   return stdout;
 }
 
-test('the package holds the built program, the launcher and the examples, no sources and no tests', () => {
-  expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'bin', 'dist', 'examples', 'package.json']);
+test('the package holds the built program, the launcher, the chart and the examples, no sources and no tests', () => {
+  expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'bin', 'charts', 'dist', 'examples', 'package.json']);
   expect(readdirSync(installed, { recursive: true }).filter(name => String(name).endsWith('.ts'))).toEqual([]);
   expect(existsSync(join(folder, 'node_modules', '@tensorflow', 'tfjs-node-gpu'))).toBe(false);
 });

@@ -1,6 +1,7 @@
 /**
  * What a real API server makes of sweeps: which it takes, what it says of those that it does not take, and what may change of one.
  */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Api, connect } from '../../../k8s/api.ts';
 import { sweep } from '../../../k8s/crd/sweep.ts';
@@ -191,6 +192,12 @@ describe.skipIf(!hasKubernetes())('an API server that knows Sweeps', () => {
     await controlPlane?.[Symbol.asyncDispose]();
   });
   const ref = { apiVersion, kind: 'Sweep', metadata: { name: 'paper', namespace: 'default' } };
+
+  test('takes the searches of the paper as they stand among the examples', async () => {
+    const files = ['table1', 'table2'].map(name => join(import.meta.dirname, '..', '..', '..', 'examples', 'paper', `${name}.yaml`));
+    const { stdout } = await controlPlane.kubectl('apply', '--dry-run=server', '--output=name', ...files.map(file => `--filename=${file}`));
+    expect(stdout.trim().split('\n')).toEqual(['sweep.segfleet.dev/paper-table1', 'sweep.segfleet.dev/paper-table2']);
+  });
 
   test('keeps values of any type as they are', async () => {
     const { spec } = await api.get<AnyObject & SweepFile>('Sweep', 'paper', { namespace: 'default' });
