@@ -15,7 +15,7 @@ import { digestsOf } from './digests.ts';
 import type { RunKeys } from './exchange/keys.ts';
 import { HandOver } from './handOver.ts';
 import { type Report, readReport, readShare } from './reports.ts';
-import { defaultTiming, type RoundOptions } from './round.ts';
+import { defaultTiming, type LostReason, type RoundOptions } from './round.ts';
 import { placeOfRound, roundOf } from './rounds.ts';
 import { Coordinator } from './server.ts';
 import type { CoordinatorEvent, Status } from './serverMessages.ts';
@@ -40,7 +40,15 @@ export type FleetEvent =
   | ({ readonly event: 'workers' } & Status)
   /** A run that is resumed: the checkpoint that it has got to, and the validation Jaccard of the epochs that are done. */
   | (Omit<CheckpointEvent, 'event'> & { readonly event: 'restored'; readonly written: string; readonly scores: readonly number[] })
-  | { readonly event: 'lost'; readonly worker: string; readonly why: string; readonly afterStep: number };
+  | {
+      readonly event: 'lost';
+      readonly worker: string;
+      readonly reason: LostReason;
+      readonly why: string;
+      readonly afterStep: number;
+      /** In the middle of a step, which the others compute again. */
+      readonly repeats: boolean;
+    };
 
 export type LeadEvent = TrainEvent | FleetEvent;
 
@@ -208,7 +216,7 @@ class Book {
       case 'lost': {
         const lost = { worker: event.id, afterStep: this.#writer.told.step, why: event.why };
         await this.#record({ lost });
-        return yield { event: 'lost', ...lost };
+        return yield { event: 'lost', ...lost, reason: event.reason, repeats: event.repeats };
       }
       default:
         event satisfies never;

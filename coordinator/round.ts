@@ -16,6 +16,7 @@
  * once, by its generation and step (member.ts).
  */
 import { errorCodes } from '../trainer/errors.ts';
+import type { lostReasons } from '../trainer/tracking/catalogue.ts';
 import type { StepReport } from './history.ts';
 import { dealLanes, type LaneRange } from './lanes.ts';
 import { countSamples, type Place } from './ledger.ts';
@@ -94,8 +95,12 @@ export type Effect =
   | { readonly do: 'checkpointed'; readonly step: number; readonly generation: number; readonly shares: readonly string[] }
   /** The first worker is there: all others must have what it has. */
   | { readonly do: 'settled'; readonly digests: Digests }
-  | { readonly do: 'lost'; readonly id: string; readonly why: string }
+  /** `repeats`: in the middle of a step, which the others compute again. */
+  | { readonly do: 'lost'; readonly id: string; readonly reason: LostReason; readonly why: string; readonly repeats: boolean }
   | { readonly do: 'end'; readonly code: EndCode; readonly sentence: string; readonly images: readonly string[] };
+
+/** Counted by these. */
+export type LostReason = Exclude<(typeof lostReasons)[number], 'other'>;
 
 interface Worker {
   readonly id: string;
@@ -237,7 +242,7 @@ class Turn {
     if (away > deadAfterMs / 2) for (const worker of round.workers.values()) worker.heardAt = Math.min(now, worker.heardAt + away);
 
     for (const worker of [...round.workers.values()]) {
-      if (now - worker.heardAt > deadAfterMs) this.#lose(worker, `was not heard for ${deadAfterMs} ms`);
+      if (now - worker.heardAt > deadAfterMs) this.#lose(worker, 'silent', `was not heard for ${deadAfterMs} ms`);
     }
     for (const [id, until] of round.quarantine) if (until <= now) round.quarantine.delete(id);
     this.#partThoseApart();
@@ -245,13 +250,14 @@ class Turn {
     if (transfer && now - transfer.since > options.timing.stateWithinMs) {
       // No address: the donor never offered. An address: it is the newcomers that did not come through.
       const slow = transfer.address === undefined ? [round.workers.get(transfer.donor)!] : this.#needing();
-      for (const worker of slow) this.#putOut(worker, `did not pass on the state within ${options.timing.stateWithinMs} ms`);
+      for (const worker of slow) this.#putOut(worker, 'slow', `did not pass on the state within ${options.timing.stateWithinMs} ms`);
       round.transfer = undefined;
     }
     // The donor is heard here all the while, or the transfer would be over.
     for (const [id, since] of round.transfer?.unfetched ?? []) {
       const worker = round.workers.get(id);
-      if (worker && this.#now - since > deadAfterMs) this.#putOut(worker, `could not reach ${round.transfer!.donor}, which has the state`);
+      if (worker && this.#now - since > deadAfterMs)
+        this.#putOut(worker, 'unreachable', `could not reach ${round.transfer!.donor}, which has the state`);
     }
   }
 
@@ -263,7 +269,7 @@ class Turn {
     const pairsOf = (id: string) => old.filter(pair => pair.includes(id)).length;
     const [worst] = [...new Set(old.flat())].sort((a, b) => pairsOf(b) - pairsOf(a) || members.indexOf(b) - members.indexOf(a));
     const worker = workers.get(worst);
-    if (worker) this.#putOut(worker, 'could not be reached by another worker');
+    if (worker) this.#putOut(worker, 'unreachable', 'could not be reached by another worker');
   }
 
   #ask(event: Extract<RoundEvent, { ask: string }>): void {
@@ -288,7 +294,7 @@ class Turn {
     const worker = round.workers.get(id);
     const isKnown = worker !== undefined && sameSession(worker.session, session);
     if (body.type === 'gone') {
-      if (isKnown) this.#lose(worker, 'left');
+      if (isKnown) this.#lose(worker, 'left', 'left');
       return;
     }
     if (round.end) {
@@ -304,7 +310,7 @@ class Turn {
     switch (body.type) {
       case 'heartbeat':
         this.#send(id, { type: 'alive' });
-        if (body.stalledMs > round.options.timing.hungAfterMs) return this.#putOut(worker, `hung for ${body.stalledMs} ms`);
+        if (body.stalledMs > round.options.timing.hungAfterMs) return this.#putOut(worker, 'hung', `hung for ${body.stalledMs} ms`);
         return this.#remind(worker, body);
       case 'listening':
         if (round.phase === 'opening' && isMember && body.generation === round.generation) round.addresses.set(id, body.address);
@@ -376,7 +382,7 @@ class Turn {
       if (!isSameProcess && join.incarnation <= known.incarnation) {
         return this.#refuse(id, session, 'duplicate', `another worker is called ${id}; give this one another name, or end the other`);
       }
-      this.#lose(known, 'came back anew');
+      this.#lose(known, 'returned', 'came back anew');
     }
     const needed: Partial<Digests> = round.digests ?? round.options.digests ?? {};
     for (const part of ['job', 'code', 'data', 'library'] as const) {
@@ -435,7 +441,7 @@ class Turn {
     const isItsOwn = errorCodes[code].retryable || code === 'bug' || !isMember;
     if (isItsOwn) {
       this.#send(worker.id, { type: 'end', code: 'left', sentence });
-      return this.#lose(worker, `failed: ${sentence}`);
+      return this.#lose(worker, 'failed', `failed: ${sentence}`);
     }
     const { round } = this;
     if (failure.generation !== round.generation) return;
@@ -443,18 +449,19 @@ class Turn {
   }
 
   /** Puts a worker out that is alive: it is told, and may come back after a while. */
-  #putOut(worker: Worker, why: string): void {
+  #putOut(worker: Worker, reason: LostReason, why: string): void {
     this.round.quarantine.set(worker.id, this.#now + this.round.options.timing.quarantineMs);
     this.#refuse(worker.id, worker.session, 'unknown', `${worker.id} ${why}`);
-    this.#lose(worker, why);
+    this.#lose(worker, reason, why);
   }
 
-  #lose({ id }: Worker, why: string): void {
+  #lose({ id }: Worker, reason: LostReason, why: string): void {
     const { round } = this;
     round.workers.delete(id);
     this.#stranded.delete(id);
     if (round.end) return;
-    this.effects.push({ do: 'lost', id, why });
+    const repeats = round.phase === 'computing' && round.members.includes(id);
+    this.effects.push({ do: 'lost', id, reason, why, repeats });
     if (round.transfer?.donor === id) round.transfer = undefined;
     round.transfer?.unfetched.delete(id);
     const { checkpoint } = round;
@@ -714,7 +721,7 @@ class Turn {
     for (const worker of [...this.round.workers.values()]) {
       if (!worker.leaving || this.round.checkpoint?.ranks.includes(worker.id)) continue;
       this.#send(worker.id, { type: 'end', code: 'left', sentence: 'left the run between two steps' });
-      this.#lose(worker, 'left');
+      this.#lose(worker, 'left', 'left');
     }
   }
 

@@ -47,6 +47,10 @@ type Kept =
 interface Times {
   readonly started: number;
   readonly waitSeconds: number;
+  /** Spent waiting for sums. */
+  readonly exchange: number;
+  /** When all was there to be applied. */
+  readonly prepared: number;
 }
 
 export class TrainTask implements WorkerTask {
@@ -248,9 +252,12 @@ export class TrainTask implements WorkerTask {
       },
     };
     await this.#program.contribute(lanes, { ticket: { generation, step: step + 1 }, images: count, meet, signal, stream });
-    const seconds = (performance.now() - started - waited) / 1000;
+    const contributed = performance.now();
+    const seconds = (contributed - started - waited) / 1000;
     const sums = await summing;
-    this.#kept = { kind: 'step', round, sums, images: count, times: { started, waitSeconds } };
+    const prepared = performance.now();
+    const times = { started, waitSeconds, exchange: (prepared - contributed + waited) / 1000, prepared };
+    this.#kept = { kind: 'step', round, sums, images: count, times };
 
     const { everySteps } = course.job.spec.checkpoint;
     const isDue = everySteps !== undefined && (step + 1) % everySteps === 0 && stepOfEpoch + 1 < course.stepsPerEpoch;
@@ -268,11 +275,14 @@ export class TrainTask implements WorkerTask {
     const { course } = this.#options;
     const { step, epoch } = this.#position;
     const at = { step: step + 1, learningRate: course.learningRateAt(step, this.#position) };
+    const { started, waitSeconds, exchange, prepared } = times;
+    const agreed = performance.now();
     const result: StepResult = await this.#program.apply(sums, at);
     refuseNotFinite(result, at.step, epoch, course.idsOf(course.batches(epoch)[this.#position.stepOfEpoch]));
     this.#position = afterStep(this.#position, result, images);
-    const seconds = (performance.now() - times.started) / 1000;
-    return stepEvent(this.#position, result, { ...at, images, seconds, waitSeconds: times.waitSeconds });
+    const ended = performance.now();
+    const phases = { exchange, commit: (agreed - prepared) / 1000, apply: (ended - agreed) / 1000 };
+    return stepEvent(this.#position, result, { ...at, images, seconds: (ended - started) / 1000, waitSeconds, phases });
   }
 
   async #validate(mesh: Mesh, { step: round, rank, ranges, verify }: StepOrder): Promise<Prepared> {

@@ -32,7 +32,8 @@ export interface RunRecord {
     readonly digest?: string;
   };
   readonly startedAt: string;
-  readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[] }[];
+  /** `after`: how the process before had ended: killed, preempted, interrupted, paused, failed or finished. */
+  readonly resumed: readonly { readonly at: string; readonly step: number; readonly differs: readonly string[]; readonly after?: string }[];
   /** Where workers shared the steps: from which step on how many there were, and which were lost when and why. */
   readonly fleet?: {
     /** TensorFlow, processor, precision and threads of all workers; the rest of this record is of the process that led them. */
@@ -96,6 +97,20 @@ export function refuseOtherJob(before: RunRecord, job: Job): void {
 /** Whether two jobs are the same training, wherever their data lie. */
 export function isSameJob(a: Job, b: Job): boolean {
   return JSON.stringify(trainingOf(a)) === JSON.stringify(trainingOf(b));
+}
+
+/** How the process ended that wrote this record last. */
+export function howEnded({ status, exit }: RunRecord): string {
+  switch (status) {
+    case 'running':
+      return 'killed';
+    case 'succeeded':
+      return 'finished';
+    case 'stopped':
+      return exit?.error ?? 'interrupted';
+    default:
+      return status;
+  }
 }
 
 /** What of the surroundings is not as it was when the run began, so that the bits may not be either. */

@@ -16,7 +16,7 @@ import { countParameters, declareParameters } from './models/layers.ts';
 import { bestEpoch, isBest, type Position, startOfRun } from './position.ts';
 import type { Program, State } from './program.ts';
 import { writeResults, writeRunReport } from './report/run.ts';
-import { differences, type RunRecord, refuseOtherJob, withPathsFrom } from './runRecord.ts';
+import { differences, howEnded, type RunRecord, refuseOtherJob, withPathsFrom } from './runRecord.ts';
 import { type Job, type LoadedJob, renderJob } from './spec.ts';
 import { Checkpoints, manifestKeys, restore } from './storage/checkpoints.ts';
 import { writeAtomically } from './storage/files.ts';
@@ -231,7 +231,7 @@ export class RunWriter {
       ...((before?.forkedFrom ?? parent) && { forkedFrom: before?.forkedFrom ?? parent }),
     };
     const position = restored?.position ?? startOfRun;
-    const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun) };
+    const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun), after: howEnded(before) };
     const record = again ? { ...begun, fleet: before.fleet, resumed: [...begun.resumed, again] } : begun;
     const log = await EventLog.open(folder.events, mayBeAhead ? undefined : position);
     // Whoever wrote that checkpoint may have ended before it said so.
@@ -293,7 +293,11 @@ export class RunWriter {
       tensorflow: versions.tensorflow,
       library,
       ...more,
-      ...(this.#before && { resumedAtStep: (this.restored?.position ?? startOfRun).step }),
+      ...(this.#before && {
+        resumedAtStep: (this.restored?.position ?? startOfRun).step,
+        ...(this.#log.undoneSteps > 0 && { undoneSteps: this.#log.undoneSteps }),
+        restarts: countBy(this.#record.resumed.map(({ after }) => after ?? 'other')),
+      }),
     });
     await this.#copy();
     return started;
@@ -347,12 +351,22 @@ export class RunWriter {
     await writeAtomically(this.folder.weights('last'), weights);
   }
 
-  /** Writes a checkpoint: all of it, or the manifest where workers have stored its chunks. */
+  /** Writes a checkpoint: all of it, or the manifest where workers have stored its chunks. @throws SegfleetError with the step as `details.checkpoint` */
   async checkpoint(
     position: Position,
     contents: { readonly state: State } | { readonly chunks: readonly Chunk[] },
   ): Promise<CheckpointEvent> {
+    try {
+      return await this.#checkpoint(position, contents);
+    } catch (error) {
+      if (!(error instanceof SegfleetError)) throw error;
+      throw new SegfleetError(error.code, error.message, { cause: error.cause, details: { ...error.details, checkpoint: position.step } });
+    }
+  }
+
+  async #checkpoint(position: Position, contents: Parameters<RunWriter['checkpoint']>[1]): Promise<CheckpointEvent> {
     const { step, scores, stepOfEpoch } = position;
+    const started = performance.now();
     // Before and after the validation of an epoch: the second needs a name of its own.
     if (this.#savedStep === step) this.#checkpoints = await this.#checkpoints.renew();
     this.#savedStep = step;
@@ -360,9 +374,11 @@ export class RunWriter {
     await this.#copy();
     const score = stepOfEpoch === 0 ? scores.at(-1) : undefined;
     const described = { step, ...(score !== undefined && { score }), position: { ...position, scores: [...scores] } };
-    if ('state' in contents) await this.#checkpoints.save({ ...described, state: contents.state });
-    else await this.#checkpoints.commit({ ...described, chunks: [...contents.chunks] });
-    return this.say(checkpointEvent(position));
+    const { chunks } = await ('state' in contents
+      ? this.#checkpoints.save({ ...described, state: contents.state })
+      : this.#checkpoints.commit({ ...described, chunks: [...contents.chunks] }));
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+    return this.say({ ...checkpointEvent(position), bytes, seconds: (performance.now() - started) / 1000 });
   }
 
   /** Evaluates the best weights, writes the report and closes the record. @param program as it will; its weights change */
@@ -424,5 +440,11 @@ export class RunWriter {
     this.#log.close();
   }
 }
+
+const countBy = (names: readonly string[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+};
 
 const digestOf = async (file: string): Promise<string> => hash('sha256', await readFile(file));

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
+import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal, tensorboardFlag } from '../base.ts';
 import { leaveLastWord } from '../termination.ts';
 
 export default class CoordinatorCommand extends BaseCommand {
@@ -34,11 +34,15 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       default: 'tcp://127.0.0.1:*',
       description: 'tcp://address:port, * being any free port; or ipc:///folder/name.',
     }),
-    progress: Flags.string({ helpValue: 'host:port', description: 'Serve GET /progress (JSON) and GET /healthz there, over HTTP.' }),
+    progress: Flags.string({
+      helpValue: 'host:port',
+      description: 'Serve GET /progress (JSON), GET /metrics (for Prometheus) and GET /healthz there, over HTTP.',
+    }),
     objective: Flags.string({
       helpValue: 'METRIC',
       description: 'Tell with the progress, and at the end, what each epoch shows of this metric: validation/jaccard.',
     }),
+    tensorboard: tensorboardFlag,
     keys: keysFlag,
   };
 
@@ -53,6 +57,8 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { serveProgress } = await import('../../coordinator/progressServer.ts');
     const { Reports } = await import('../../coordinator/objectiveReports.ts');
     const { RunFolder } = await import('../../trainer/storage/runFolder.ts');
+    const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
+    const { TensorBoardLog } = await import('../../trainer/tracking/tensorboard.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
@@ -70,11 +76,15 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const reports = flags.objective === undefined ? undefined : new Reports(new RunFolder(out), flags.objective);
     const told = () => ({ ...state.progress, ...(reports && { objective: reports.told }) });
     let state = startProgress(name, loaded.job.spec.workers.replicas);
-    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told);
+    const metrics = new RunMetrics(identityOf(loaded.job));
+    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told, metrics);
+    const board = flags.tensorboard ? new TensorBoardLog(loaded.job, { onProblem: problem => this.warn(problem) }) : undefined;
+    let failed = false;
     const resume = flags.continue ? 'ifBegun' : flags.resume;
     const { listen, mirror } = flags;
     try {
-      for await (const event of lead({ ...loaded, out, resume, mirror, listen, keys, signal })) {
+      for await (const event of metrics.watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal }))) {
+        board?.take(event);
         view.show(event);
         state = advanceProgress(state, event, new Date());
         reports?.take(event);
@@ -84,10 +94,13 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
         leaveLastWord({ result: { ...result, ...(reports && { objective: reports.last }) } });
       }
     } catch (error) {
+      failed = true;
       state = advanceProgress(state, { event: 'failed' }, new Date());
       throw error;
     } finally {
+      board?.close({ failed });
       view.close();
+      await metrics.close(signal);
       await progress?.close();
     }
   }

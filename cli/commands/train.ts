@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
+import type { LeadEvent } from '../../coordinator/lead.ts';
+import type { RunRecord } from '../../trainer/runRecord.ts';
+import { BaseCommand, metricsPortFlag, outFlag, program, resumeFlag, setFlag, stopSignal, tensorboardFlag } from '../base.ts';
 
 export default class Train extends BaseCommand {
   static override summary = 'Train a network as a job file says.';
@@ -19,6 +21,8 @@ With --workers, processes on this machine share each step; the result is the sam
     set: setFlag,
     out: outFlag,
     resume: resumeFlag,
+    'metrics-port': metricsPortFlag,
+    tensorboard: tensorboardFlag,
     workers: Flags.integer({ min: 1, description: 'Worker processes that share each step; at most training.lanes.' }),
   };
 
@@ -32,16 +36,32 @@ With --workers, processes on this machine share each step; the result is the sam
     const { workers, resume, out = defaultOut(loaded.job) } = flags;
     const joinWith = (endpoint: string) => `${program} worker ${join(out, 'job.yaml')} --join ${endpoint} --out ${out}`;
     const view = new TrainingView({ json: this.jsonEnabled(), program, joinWith });
-    const options = { ...loaded, out, resume, signal: stopSignal() };
+    const signal = stopSignal();
+    const options = { ...loaded, out, resume, signal };
     const start = async () => {
       if (workers === undefined) return train(options);
       const { trainWithWorkers } = await import('../../coordinator/local.ts');
       return trainWithWorkers({ ...options, workers });
     };
+    const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
+    const { TensorBoardLog } = await import('../../trainer/tracking/tensorboard.ts');
+    const { serveMetrics } = await import('../../trainer/tracking/serveMetrics.ts');
+    const metrics = new RunMetrics(identityOf(loaded.job));
+    const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);
+    if (server) view.tellMetrics(server.url);
+    const board = flags.tensorboard ? new TensorBoardLog(loaded.job, { onProblem: problem => this.warn(problem) }) : undefined;
+    let failed = true;
     try {
-      for await (const event of await start()) view.show(event);
+      for await (const event of metrics.watch<LeadEvent, RunRecord>(await start())) {
+        board?.take(event);
+        view.show(event);
+      }
+      failed = false;
     } finally {
+      board?.close({ failed });
       view.close();
+      await metrics.close(signal);
+      await server?.close();
     }
   }
 }

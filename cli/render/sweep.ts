@@ -31,6 +31,11 @@ export async function showSweep(events: AsyncGenerator<SweepEvent, SweepRecord>,
   log(`sweep folder: ${out} (sweep.json, trials/)\nnext:\n  ${program} sweep results ${out}\n  ${program} sweep best ${out}`);
 }
 
+export function tellMetrics(url: string, { json, log }: Pick<SweepViewOptions, 'json' | 'log'>): void {
+  if (json) process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event: 'metrics', url })}\n`);
+  else log(`metrics for Prometheus: ${url}/metrics`);
+}
+
 /** @param titles of the trials, kept from event to event */
 export function sweepLines(event: SweepEvent, titles: Map<number, string>): string[] {
   if (event.event === 'start') titles.set(event.trial, describeParameters(event.parameters));

@@ -75,6 +75,11 @@ export class TrainingView {
     }
   }
 
+  tellMetrics(url: string): void {
+    if (this.#options.json) this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event: 'metrics', url })}\n`);
+    else this.#print(`metrics for Prometheus: ${url}/metrics`);
+  }
+
   /** Leaves the cursor below what was written. */
   close(): void {
     this.#live?.done();

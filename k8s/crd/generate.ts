@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import { referencePage } from '../../trainer/tracking/reference.ts';
 import { generatedChartFiles } from '../chartValues.ts';
 import type { Definition } from './definition.ts';
 import { sweep } from './sweep.ts';
@@ -46,6 +47,7 @@ export function generatedFiles(): GeneratedFile[] {
       { file: `charts/segfleet/templates/crds/${name}.yaml`, contents: template(definition) },
     ]),
     ...generatedChartFiles(),
+    { file: 'docs/metrics.md', contents: referencePage() },
   ];
 }
 

@@ -32,7 +32,10 @@ export function accept(given: TrainingJob, settings: Settings): Acceptance {
 
 /** @throws usage: what the schema refuses */
 function freeze({ apiVersion, kind, metadata, spec, status }: TrainingJob, settings: Settings): Job {
-  const job = checkJob({ apiVersion, kind, metadata: { name: metadata.name }, spec: withFrozen(spec, status) });
+  const marks = Object.entries(metadata.labels ?? {}).filter(([label]) => label === labels.sweep || label === labels.trial);
+  // Its metrics say of which sweep it is.
+  const named = { name: metadata.name, ...(marks.length > 0 && { labels: Object.fromEntries(marks) }) };
+  const job = checkJob({ apiVersion, kind, metadata: named, spec: withFrozen(spec, status) });
   const { training, checkpoint } = job.spec;
   return {
     ...job,

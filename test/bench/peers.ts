@@ -21,6 +21,9 @@ export const statisticsPython = async (): Promise<string> => environment('statis
 /** That which reads our shards, alone. */
 export const webdatasetPython = async (): Promise<string> => environment('webdataset', 'webdataset-requirements.txt');
 
+/** That which reads our event files, alone. */
+export const tensorboardPython = async (): Promise<string> => environment('tensorboard', 'tensorboard-requirements.txt');
+
 /** @param base interpreter of an environment whose packages this one has too */
 function environment(name: string, requirementsFile: string, base?: string): string {
   const requirements = requirementsOf(requirementsFile);

@@ -6,7 +6,11 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { LeadEvent } from '../../coordinator/lead.ts';
 import { advanceProgress, type ProgressState, progressSchema, startProgress } from '../../coordinator/progress.ts';
-import { type ProgressServer, serveProgress } from '../../coordinator/progressServer.ts';
+import { serveProgress } from '../../coordinator/progressServer.ts';
+import { metricsPrefix, named, runMetrics } from '../../trainer/tracking/catalogue.ts';
+import { expose } from '../../trainer/tracking/registry.ts';
+import { advanceMetrics, beginMetrics, samplesOf } from '../../trainer/tracking/runMetrics.ts';
+import type { PageServer } from '../../trainer/tracking/servePages.ts';
 
 const now = new Date('2026-11-26T12:00:00.000Z');
 const fold = (events: readonly (LeadEvent | { event: 'failed' })[], from: ProgressState = startProgress('skin', 2)) =>
@@ -120,13 +124,16 @@ test('the time left: the middle of the last steps for each that is left, and the
 });
 
 describe('over HTTP', () => {
-  let server: ProgressServer | undefined;
+  let server: PageServer | undefined;
   afterEach(async () => {
     await server?.close();
     server = undefined;
   });
+  const identity = { run: 'skin', loss: 'dice', model: 'unet', dataset: 'skin', sweep: '', trial: '' };
+  const measured = [start(), step(1)].reduce((state, event) => advanceMetrics(state, event, now), beginMetrics(identity, now));
+  const metrics = expose(named(runMetrics), metricsPrefix, () => samplesOf(measured, now, 0));
   const serve = async (listen = '127.0.0.1:0') => {
-    server = await serveProgress(listen, () => fold([start(), step(1)]).progress);
+    server = await serveProgress(listen, () => fold([start(), step(1)]).progress, metrics);
     return server;
   };
 
@@ -138,6 +145,13 @@ describe('over HTTP', () => {
     expect([...answer.headers.keys()].sort()).toEqual(['cache-control', 'connection', 'content-length', 'content-type']);
     expect(answer.headers.get('content-type')).toBe('application/json');
     expect((await fetch(`${url}/progress?of=everything`)).status).toBe(200);
+  });
+
+  test('GET /metrics is for Prometheus, and a hundred who ask at once are answered', async () => {
+    const { url } = await serve();
+    const answers = await Promise.all(Array.from({ length: 100 }, () => fetch(`${url}/metrics`).then(answer => answer.text())));
+    for (const text of answers) expect(text).toContain('\nsegfleet_steps_total{run="skin"} 1\n');
+    expect((await fetch(`${url}/metrics`)).headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
   });
 
   test.each([
@@ -190,7 +204,7 @@ describe('over HTTP', () => {
     ['127.0.0.1:99999', 'usage', /host:port is expected/],
     ['203.0.113.1:0', 'usage', /this machine has no such address/],
   ])('%s is refused', async (listen, code, message) => {
-    await expect(serveProgress(listen, () => startProgress('skin', 1).progress)).rejects.toMatchObject({
+    await expect(serveProgress(listen, () => startProgress('skin', 1).progress, metrics)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });
@@ -198,7 +212,9 @@ describe('over HTTP', () => {
 
   test('a port in use is a conflict', async () => {
     const { port } = new URL((await serve()).url);
-    await expect(serveProgress(`127.0.0.1:${port}`, () => startProgress('skin', 1).progress)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(serveProgress(`127.0.0.1:${port}`, () => startProgress('skin', 1).progress, metrics)).rejects.toMatchObject({
+      code: 'conflict',
+    });
   });
 
   test('on IPv6', async () => {

@@ -213,7 +213,9 @@ test('a newcomer that cannot reach the one that passes on the state goes for a w
   driver.do({ tick: true });
   for (; driver.round.phase === 'boundary'; driver.now += 100) driver.do(...heartbeats, { tick: true });
   expect(driver.now).toBe(defaultTiming.deadAfterMs + 200);
-  expect(driver.happened).toEqual([{ do: 'lost', id: '3', why: 'could not reach 1, which has the state' }]);
+  expect(driver.happened).toEqual([
+    { do: 'lost', id: '3', reason: 'unreachable', why: 'could not reach 1, which has the state', repeats: false },
+  ]);
   expect(driver.round).toMatchObject({ phase: 'computing', generation: 1, members: ['1', '2'] });
   expect([...driver.round.quarantine.keys()]).toEqual(['3']);
 });
@@ -234,7 +236,7 @@ test('a worker of the same name replaces one only with a higher incarnation', ()
   expect(driver.said('1')).toMatchObject([{ type: 'refuse', reason: 'duplicate' }]);
   expect(driver.round.phase).toBe('computing');
   driver.do(other(1));
-  expect(driver.effects[0]).toEqual({ do: 'lost', id: '1', why: 'came back anew' });
+  expect(driver.effects[0]).toEqual({ do: 'lost', id: '1', reason: 'returned', why: 'came back anew', repeats: true });
 });
 
 test('of two that cannot reach each other although both are heard here, the higher rank goes for a while', () => {

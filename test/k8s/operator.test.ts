@@ -11,10 +11,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { type Api, connect, type Kind } from '../../k8s/api.ts';
 import { isStatus } from '../../k8s/apiError.ts';
 import type { Lease } from '../../k8s/lease.ts';
-import { metricsPrefix, operatorMetrics } from '../../k8s/metrics.ts';
 import { apiVersion, childNames } from '../../k8s/names.ts';
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
+import { operatorEntries, operatorPrefix } from '../../trainer/tracking/catalogue.ts';
 import { eachInNamespace } from '../tools/apiServer.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
 import { startWithKinds } from '../tools/crds.ts';
@@ -173,14 +173,14 @@ describe.skipIf(!hasKubernetes())('operators', () => {
     await whole('nuclei');
     expect(await operator.ask('/nothing')).toMatchObject({ status: 404 });
     const { text } = await operator.ask('/metrics');
-    for (const { name, help, type } of Object.values(operatorMetrics)) {
-      expect(text).toContain(`# HELP ${metricsPrefix}${name} ${help}\n# TYPE ${metricsPrefix}${name} ${type}\n`);
+    for (const { name, help, type } of Object.values(operatorEntries)) {
+      expect(text).toContain(`# HELP ${operatorPrefix}${name} ${help}\n# TYPE ${operatorPrefix}${name} ${type}\n`);
     }
     const reading = (series: string) =>
       Number(
         text
           .split('\n')
-          .find(line => line.startsWith(`${metricsPrefix}${series} `))
+          .find(line => line.startsWith(`${operatorPrefix}${series} `))
           ?.split(' ')[1],
       );
     expect(reading('leader')).toBe(1);

@@ -28,6 +28,6 @@ export function resultOf(run: string): Result {
     data: record.data.digest,
     best: record.best,
     results: rows.map(row => row.filter((_, i) => !timed.includes(i)).join(',')).join('\n'),
-    steps: steps.map(({ time, seconds, waitSeconds, ...rest }) => rest),
+    steps: steps.map(({ time, seconds, waitSeconds, phases, ...rest }) => rest),
   };
 }

@@ -1,10 +1,11 @@
 /**
  * `npm run tools`: programs that tests run and npm does not bring, each in a folder of the cache that its version names. They are built
- * with Go, once; where there is none, the tests that need them do not run, and the test run names each of these.
+ * with Go, or taken out of a package of Debian, once; where there is neither, the tests that need them do not run, and the test run names each of these.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheFolder } from '../../trainer/engine/library.ts';
 
@@ -21,7 +22,10 @@ interface Tool {
   /** About how long it takes to build, so that nobody thinks it hangs. */
   readonly takes: string;
   readonly tests: string;
-  build(go: string, into: string): void;
+  /** What it cannot be had without. */
+  readonly from: 'Go 1.26' | 'apt-get';
+  /** @param program Go, or apt-get */
+  build(program: string, into: string): void;
 }
 
 const versitygwVersion = '1.8.0';
@@ -32,6 +36,7 @@ const versitygwTool: Tool = {
   folder: join(cacheFolder(), `versitygw-${versitygwVersion}`),
   takes: 'a minute',
   tests: 'a real S3 server',
+  from: 'Go 1.26',
   build: (go, into) => install(go, into, `github.com/versity/versitygw/cmd/versitygw@v${versitygwVersion}`),
 };
 
@@ -40,6 +45,7 @@ const helmTool: Tool = {
   folder: join(cacheFolder(), `helm-${helmVersion}`),
   takes: 'a minute',
   tests: 'the chart',
+  from: 'Go 1.26',
   build(go, into) {
     // For which Kubernetes charts are rendered where there is no server to ask.
     const kubernetes = ['lint/rules', 'chartutil'].map(
@@ -56,6 +62,7 @@ const kubernetesTool: Tool = {
   folder: join(cacheFolder(), `kubernetes-${kubernetesVersion}-${digestOfModules()}`),
   takes: '8 minutes',
   tests: 'a real Kubernetes',
+  from: 'Go 1.26',
   build(go, into) {
     const version = 'k8s.io/component-base/version';
     const [major, minor] = kubernetesVersion.split('.');
@@ -69,6 +76,34 @@ const kubernetesTool: Tool = {
 };
 
 const components = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kubelet', 'kubectl'] as const;
+
+/** Out of the package, and not installed: that would start a server. */
+const prometheusTool: Tool = {
+  name: 'Prometheus',
+  folder: join(cacheFolder(), 'prometheus-debian'),
+  takes: 'a minute',
+  tests: 'a real Prometheus',
+  from: 'apt-get',
+  build(aptGet, into) {
+    const cwd = mkdtempSync(join(tmpdir(), 'segfleet-prometheus-'));
+    const download = () => spawnSync(aptGet, ['-q', 'download', 'prometheus'], { cwd, stdio: 'ignore' }).status === 0;
+    try {
+      if (!download()) {
+        // Its lists may be of yesterday.
+        execFileSync(aptGet, ['-qq', 'update'], { stdio: 'inherit' });
+        if (!download()) throw new Error('apt-get has no package prometheus');
+      }
+      const [file] = readdirSync(cwd);
+      execFileSync('dpkg', ['--extract', file, '.'], { cwd });
+      for (const program of ['prometheus', 'promtool']) copyFileSync(join(cwd, 'usr', 'bin', program), join(into, program));
+    } finally {
+      rmSync(cwd, { recursive: true });
+    }
+  },
+};
+
+export const prometheus = (program: 'prometheus' | 'promtool'): string => join(prometheusTool.folder, program);
+export const hasPrometheus = (): boolean => isHere(prometheusTool);
 
 /** An S3 server on top of a folder. */
 export const versitygw = join(versitygwTool.folder, 'versitygw');
@@ -107,15 +142,14 @@ function digestOfModules(): string {
 }
 
 /** Builds what is not there; a build that is cut short leaves nothing that looks like one. */
-function provide({ name, folder, takes, tests, build }: Tool, go: string | undefined): void {
+function provide({ name, folder, takes, tests, from, build }: Tool, program: string | undefined): void {
   if (!existsSync(folder)) {
     const partial = `${folder}.${process.pid}.partial`;
     mkdirSync(partial, { recursive: true });
     try {
-      if (!go)
-        return console.log(`NOT THERE: ${name}. There is no Go here, so the tests of ${tests} will not run; install Go 1.26 for them.`);
-      console.log(`Building ${name} (once, about ${takes} on two cores) ...`);
-      build(go, partial);
+      if (!program) return console.log(`NOT THERE: ${name}. There is no ${from} here, so the tests of ${tests} will not run.`);
+      console.log(`${from === 'apt-get' ? 'Fetching' : 'Building'} ${name} (once, about ${takes} on two cores) ...`);
+      build(program, partial);
       renameSync(partial, folder);
     } catch (error) {
       return console.log(`NOT THERE: ${name} could not be built, so the tests of ${tests} will not run: ${(error as Error).message}`);
@@ -131,4 +165,5 @@ if (import.meta.main) {
   /** Where Go is, or where its own installer puts it. */
   const go = ['go', '/usr/local/go/bin/go'].find(program => spawnSync(program, ['version']).status === 0);
   for (const tool of [versitygwTool, helmTool, kubernetesTool]) provide(tool, go);
+  provide(prometheusTool, spawnSync('apt-get', ['--version']).status === 0 ? 'apt-get' : undefined);
 }

@@ -10,6 +10,7 @@ import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, paginateListOb
 import { loadConfig } from '@smithy/core/config';
 import { SegfleetError } from '../errors.ts';
 import { fromS3, problemOf, statusOf } from './s3Errors.ts';
+import { tellRequests } from './s3Requests.ts';
 import { checkKey, type Store, type StoreOptions, type Versioned } from './store.ts';
 
 export interface S3Options {
@@ -51,12 +52,15 @@ export function s3Store(url: string, options: S3Options = {}): Store {
   const { bucket, root } = parse(url);
   const { endpoint, deadlineMs = 30_000, attempts = 5 } = options;
   const partBytes = options.partBytes ?? 64 * 2 ** 20;
-  const timed = (requestTimeout: number) =>
-    new S3Client({
+  const timed = (requestTimeout: number) => {
+    const client = new S3Client({
       ...(endpoint && { endpoint, forcePathStyle: true }),
       maxAttempts: attempts,
       requestHandler: { connectionTimeout: deadlineMs, requestTimeout, socketTimeout: deadlineMs, throwOnRequestTimeout: true },
     });
+    tellRequests(client);
+    return client;
+  };
   const client = timed(deadlineMs);
   const uploadMs = (bytes: number) => deadlineMs + bytes / slowestBytesPerMs;
   const at = (key: string) => ({ Bucket: bucket, Key: `${root}${key}` });

@@ -33,6 +33,10 @@ export interface StartEvent {
   readonly workers?: number;
   /** Steps that were done before, where the run is resumed. */
   readonly resumedAtStep?: number;
+  /** Steps that were done beyond these, and are done again. */
+  readonly undoneSteps?: number;
+  /** How often a process went on with the run, by how the one before had ended (`RunRecord.resumed`). */
+  readonly restarts?: Readonly<Record<string, number>>;
 }
 
 export interface StepEvent {
@@ -48,6 +52,14 @@ export interface StepEvent {
   readonly seconds: number;
   /** Of those, spent waiting for data. */
   readonly waitSeconds: number;
+  /** Of those, where workers share the step: waiting for sums of others, then until all had agreed, then applying it. */
+  readonly phases?: StepPhases;
+}
+
+export interface StepPhases {
+  readonly exchange: number;
+  readonly commit: number;
+  readonly apply: number;
 }
 
 export interface EpochEvent {
@@ -70,6 +82,10 @@ export interface CheckpointEvent {
   readonly event: 'checkpoint';
   readonly step: number;
   readonly epoch: number;
+  /** Of all its chunks, new or not. */
+  readonly bytes?: number;
+  /** What it took this process to write it, or its manifest. */
+  readonly seconds?: number;
 }
 
 export interface DoneEvent {
@@ -100,10 +116,23 @@ export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent |
 export function stepEvent(
   { step, epoch }: Position,
   { loss, gradientNorm, logShare }: StepResult,
-  { learningRate, images, seconds, waitSeconds }: Pick<StepEvent, 'learningRate' | 'images' | 'seconds' | 'waitSeconds'>,
+  { learningRate, images, ...times }: Pick<StepEvent, 'learningRate' | 'images' | 'seconds' | 'waitSeconds' | 'phases'>,
 ): StepEvent {
+  const { seconds, waitSeconds, phases } = times;
   const share = logShare !== undefined && { logShare };
-  return { event: 'step', step, epoch, loss, gradientNorm, learningRate, ...share, images, seconds, waitSeconds };
+  return {
+    event: 'step',
+    step,
+    epoch,
+    loss,
+    gradientNorm,
+    learningRate,
+    ...share,
+    images,
+    seconds,
+    waitSeconds,
+    ...(phases && { phases }),
+  };
 }
 
 /**
@@ -160,10 +189,13 @@ export function readEvents(file: string): TrainEvent[] {
     });
 }
 
-/** The lines of an earlier part of the run that happened before `position`, by default all. */
-function eventsBefore(file: string, position: Place = { step: Number.POSITIVE_INFINITY, epoch: Number.POSITIVE_INFINITY }): TrainEvent[] {
+/** Of what an earlier part of the run told, what happened before `position`, by default all. */
+function eventsBefore(
+  told: readonly TrainEvent[],
+  position: Place = { step: Number.POSITIVE_INFINITY, epoch: Number.POSITIVE_INFINITY },
+): TrainEvent[] {
   const events: TrainEvent[] = [];
-  for (const event of readEvents(file)) {
+  for (const event of told) {
     if (event.event === 'step' && event.step > position.step) continue;
     if (event.event === 'epoch' && event.epoch >= position.epoch) continue;
     if (event.event === 'checkpoint' && event.step > position.step) continue;
@@ -179,22 +211,27 @@ export class EventLog {
   readonly epochs: EpochEvent[] = [];
   /** The last step that it tells of, 0 if none. */
   lastStep = 0;
+  /** How many steps it told of that are done again: beyond the position at which it was opened. */
+  readonly undoneSteps: number;
   /** The last checkpoint that it tells of, and how many epochs it had told of by then. */
   #checkpoint: { readonly step: number; readonly epochs: number } | undefined;
   readonly #file: string;
   readonly #descriptor: number;
 
-  private constructor(file: string, events: readonly TrainEvent[]) {
+  private constructor(file: string, events: readonly TrainEvent[], undoneSteps: number) {
     this.#file = file;
+    this.undoneSteps = undoneSteps;
     for (const event of events) this.#take(event);
     this.#descriptor = openSync(file, 'a');
   }
 
   /** Opens the log at `position`, by default at its end: what was written beyond, by a part of the run that is done again, is dropped. */
   static async open(file: string, position?: Place): Promise<EventLog> {
-    const events = eventsBefore(file, position);
+    const told = readEvents(file);
+    const events = eventsBefore(told, position);
+    const numSteps = (some: readonly TrainEvent[]) => some.filter(({ event }) => event === 'step').length;
     await writeAtomically(file, events.map(event => `${JSON.stringify(event)}\n`).join(''));
-    return new EventLog(file, events);
+    return new EventLog(file, events, numSteps(told) - numSteps(events));
   }
 
   /** Whether it tells of the checkpoint of this position, or of a later one. */

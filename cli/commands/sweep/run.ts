@@ -1,4 +1,4 @@
-import { BaseCommand, setFlag, stopSignal } from '../../base.ts';
+import { BaseCommand, metricsPortFlag, setFlag, stopSignal } from '../../base.ts';
 import { exitCodesOfSweeps, sweepArgument, sweepOutFlag } from '../../sweep.ts';
 
 export default class SweepRun extends BaseCommand {
@@ -11,14 +11,27 @@ Ctrl-C and SIGTERM let the trials write checkpoints first; \`sweep pause\`, \`re
 ${exitCodesOfSweeps}`;
   static override examples = ['<%= config.bin %> sweep run sweep.yaml', '<%= config.bin %> sweep run sweep.yaml --set training.epochs=5'];
   static override args = { sweep: sweepArgument };
-  static override flags = { set: setFlag, out: sweepOutFlag };
+  static override flags = { set: setFlag, out: sweepOutFlag, 'metrics-port': metricsPortFlag };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SweepRun);
     const { sweepAt } = await import('../../../trainer/sweep/openSweep.ts');
     const { runSweep } = await import('../../../trainer/sweep/driver.ts');
-    const { showSweep } = await import('../../render/sweep.ts');
+    const { showSweep, tellMetrics } = await import('../../render/sweep.ts');
+    const { SweepMetrics } = await import('../../../trainer/tracking/sweepMetrics.ts');
+    const { serveMetrics } = await import('../../../trainer/tracking/serveMetrics.ts');
     const { sweep, out } = sweepAt(args.sweep, flags.set, flags.out);
-    await showSweep(runSweep({ sweep, out, signal: stopSignal() }), { json: this.jsonEnabled(), log: line => this.log(line), out });
+    const signal = stopSignal();
+    const json = this.jsonEnabled();
+    const metrics = new SweepMetrics(sweep, out);
+    const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);
+    const log = (line: string) => this.log(line);
+    if (server) tellMetrics(server.url, { json, log });
+    try {
+      await showSweep(runSweep({ sweep, out, signal }), { json, log, out });
+    } finally {
+      await metrics.close(signal);
+      await server?.close();
+    }
   }
 }

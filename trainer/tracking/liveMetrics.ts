@@ -1,0 +1,96 @@
+/**
+ * The metrics of a run while it goes on: what it says goes into the fold as it passes by, and whoever scrapes reads the fold.
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { basename } from 'node:path';
+import { SegfleetError } from '../errors.ts';
+import { describeLoss } from '../losses/catalogue.ts';
+import type { Job } from '../spec.ts';
+import { RunFolder } from '../storage/runFolder.ts';
+import { type S3Request, s3Channel } from '../storage/s3Requests.ts';
+import { metricsPrefix, named, runMetrics } from './catalogue.ts';
+import { type EpochEvent, readEvents, type StartEvent, type TrainEvent } from './events.ts';
+import { type Exposition, expose } from './registry.ts';
+import { advanceMetrics, beginMetrics, type Identity, type RunNews, samplesOf } from './runMetrics.ts';
+import { Scrapes } from './scrapes.ts';
+
+/** What is told of a run that has ended stays so long, for whoever asks seldom. */
+const graceSeconds = 300;
+
+/** On a cluster the operator names the sweep of a job that is a trial in these labels. */
+const sweepLabel = 'segfleet.dev/sweep';
+const trialLabel = 'segfleet.dev/trial';
+
+export function identityOf({ metadata, spec }: Job): Identity {
+  return {
+    run: metadata.name,
+    loss: describeLoss(spec.loss),
+    model: spec.model.name,
+    dataset: basename(spec.data.path),
+    sweep: metadata.labels?.[sweepLabel] ?? '',
+    trial: metadata.labels?.[trialLabel] ?? '',
+  };
+}
+
+export class RunMetrics implements Exposition {
+  readonly contentType: string;
+  readonly #now: () => Date;
+  readonly #exposition: Exposition;
+  readonly #scrapes = new Scrapes();
+  #state: ReturnType<typeof beginMetrics>;
+
+  constructor(identity: Identity, { now = () => new Date() }: { readonly now?: () => Date } = {}) {
+    this.#now = now;
+    this.#state = beginMetrics(identity, now());
+    this.#exposition = expose(named(runMetrics), metricsPrefix, () => samplesOf(this.#state, this.#now(), graceSeconds));
+    this.contentType = this.#exposition.contentType;
+    subscribe(s3Channel, this.#takeRequest);
+  }
+
+  text(): Promise<string> {
+    this.#scrapes.note(this.#now());
+    return this.#exposition.text();
+  }
+
+  take(news: RunNews): void {
+    this.#state = advanceMetrics(this.#state, news, this.#now());
+    if (news.event === 'start' && news.resumedAtStep !== undefined) for (const before of historyOf(news)) this.take(before);
+  }
+
+  /** Takes what passes by, and how it ends. */
+  async *watch<E extends RunNews, R>(events: AsyncGenerator<E, R>): AsyncGenerator<E, R> {
+    try {
+      let next = await events.next();
+      for (; !next.done; next = await events.next()) {
+        this.take(next.value);
+        yield next.value;
+      }
+      return next.value;
+    } catch (error) {
+      const { code, details } = error instanceof SegfleetError ? error : new SegfleetError('bug', String(error));
+      this.take({ event: 'failed', code, whileSaving: details.checkpoint !== undefined });
+      throw error;
+    } finally {
+      await events.return(undefined as R); // whoever watches may leave early
+    }
+  }
+
+  /** Ends when whoever scrapes has had the last values, as far as somebody does. @param signal ends it at once */
+  async close(signal?: AbortSignal): Promise<void> {
+    unsubscribe(s3Channel, this.#takeRequest);
+    await this.#scrapes.next(signal);
+  }
+
+  readonly #takeRequest = (request: unknown): void => this.take({ event: 's3', ...(request as S3Request) });
+}
+
+/** What the processes before had told of a run that is resumed. */
+function historyOf({ folder, resumedAtStep }: StartEvent): RunNews[] {
+  const told: readonly (TrainEvent & { readonly time?: string })[] = readEvents(new RunFolder(folder).events);
+  const epochs = told.filter((event): event is EpochEvent => event.event === 'epoch');
+  const saved = told.findLast(event => event.event === 'checkpoint' && event.step <= resumedAtStep!);
+  const step = told.findLast(event => event.event === 'step')?.step ?? 0;
+  const before: RunNews = { event: 'before', epochs, step };
+  if (saved?.event !== 'checkpoint' || saved.time === undefined) return [before];
+  return [before, { event: 'restored', step: saved.step, written: saved.time }];
+}
