@@ -48,6 +48,7 @@ import SweepRun from './commands/sweep/run.ts';
 import SweepStatus from './commands/sweep/status.ts';
 import SweepStop from './commands/sweep/stop.ts';
 import Train from './commands/train.ts';
+import Ui from './commands/ui.ts';
 import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
 
@@ -99,6 +100,7 @@ export const commands = {
   'sweep:status': SweepStatus,
   'sweep:stop': SweepStop,
   train: Train,
+  ui: Ui,
   wait: Wait,
   worker: Worker,
 };
