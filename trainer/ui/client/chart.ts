@@ -143,14 +143,15 @@ export class LineChart {
       series.push({
         label: name,
         stroke,
-        width: isStacked ? 1 : 2,
+        width: isStacked ? 1 : 1.75,
         dash: isStacked ? [] : [...dashes[i % dashes.length]],
         spanGaps: true,
         points: { show: isDotted, size: 6 },
         ...(isStacked && { fill: `${stroke}99` }),
+        // Where nothing is pointed at: the last.
         value: (plot, _, k, at) => {
-          if (at === null) return '–';
-          return short(isStacked ? this.#drawing.lines[i].values[at] : (plot.data[k][at] as number | null));
+          const values = isStacked ? this.#drawing.lines[i].values : (plot.data[k] as readonly (number | null)[]);
+          return short(at === null ? values.findLast(value => value != null) : values[at]);
         },
       });
       if (!low) continue;
@@ -184,7 +185,13 @@ export class LineChart {
       },
       axes: [
         { ...axis, label: isWall ? undefined : xName, size: 34 },
-        { ...axis, label: yName, size: 58, values: (_, ticks) => ticks.map(tick => (tick === null ? '' : short(tick))) },
+        {
+          ...axis,
+          label: yName,
+          size: 58,
+          ...(isLog && { grid: { ...axis.grid, filter: powersOfTen }, ticks: { ...axis.ticks, filter: powersOfTen }, filter: powersOfTen }),
+          values: (_, ticks) => ticks.map(tick => (tick === null ? '' : short(tick))),
+        },
       ],
       cursor: { drag: { x: zoomed !== undefined, y: false, setScale: false }, focus: { prox: 24 }, points: { size: 7 } },
       legend: { live: true },
@@ -258,6 +265,9 @@ export class LineChart {
     );
   }
 }
+
+/** Of the marks of a logarithmic axis, those that stay apart. */
+const powersOfTen = (_: unknown, splits: readonly number[]) => splits.map(value => (Number.isInteger(Math.log10(value)) ? value : null));
 
 const charts = new Set<LineChart>();
 export const redrawAll = (): void => {
