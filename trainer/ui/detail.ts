@@ -13,14 +13,15 @@ const kinds = ['best', 'median', 'worst'] as const;
 
 export async function detailOf(source: Source, id: string, { summary, record }: Run, steps: Steps): Promise<RunDetail> {
   const { job, versions, machine, data, precision, threads, library } = record;
+  // A record that was begun by another version may lack some.
   const facts: [string, unknown][] = [
     ['Folder', summary.path],
-    ['Images', `${data?.training} to train on, ${data?.validation} to validate, ${data?.test ?? 0} to test`],
-    ['Data digest', data?.digest ?? 'not known yet'],
-    ['Weights digest', record.weights?.digest ?? 'not known yet'],
-    ['Precision', `${precision}, ${threads} threads`],
-    ['Machine', `${machine?.cpu}, ${machine?.processors} processors`],
-    ['Versions', `segfleet ${versions?.segfleet}, Node ${versions?.node}, TensorFlow ${versions?.tensorflow} (${library})`],
+    ['Images', data && `${data.training} to train on, ${data.validation} to validate, ${data.test} to test`],
+    ['Data digest', data?.digest],
+    ['Weights digest', record.weights?.digest],
+    ['Precision', precision && `${precision}, ${threads} threads`],
+    ['Machine', machine && `${machine.cpu}, ${machine.processors} processors`],
+    ['Versions', versions && `segfleet ${versions.segfleet}, Node ${versions.node}, TensorFlow ${versions.tensorflow} (${library})`],
     ['Forked from', record.forkedFrom && `${record.forkedFrom.run}, epoch ${record.forkedFrom.epoch}`],
     ['Exit', record.exit && `${record.exit.code}${record.exit.error ? `, ${record.exit.error}` : ''}`],
   ];

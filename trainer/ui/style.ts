@@ -114,7 +114,7 @@ figure.card{margin:.8rem 0}
 .plot .u-select{background:var(--accent);opacity:.15}
 .plot .u-cursor-x,.plot .u-cursor-y{border-color:var(--muted)}
 .lanes,.parallel,.heat{display:block;width:100%;height:auto;font-size:12px;margin-top:.5rem}
-.heat{max-width:60rem}
+.heat{width:auto;max-width:100%}
 svg text{fill:var(--ink);font-size:12px}
 .lanes .idle{fill:var(--hover)}
 .lanes .busy{fill:var(--line-1);fill-opacity:.75}
@@ -123,7 +123,7 @@ svg text{fill:var(--ink);font-size:12px}
 .lanes .mark,.lanes .tick,.mid{text-anchor:middle}
 .end{text-anchor:end}
 .start{text-anchor:start}
-.tick{fill:var(--muted)!important}
+.tick{fill:var(--muted)!important;paint-order:stroke;stroke:var(--surface);stroke-width:4px}
 .parallel .axis{stroke:var(--muted);stroke-width:1.5}
 .parallel .line{fill:none;stroke:var(--line-1);stroke-width:1.5}
 .parallel .level-0{stroke-opacity:.16}

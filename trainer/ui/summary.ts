@@ -27,7 +27,7 @@ export function recordOf(bytes: Buffer, file: string): RunRecord {
     throw refuse('is not JSON', cause);
   }
   const spec = record?.job?.spec;
-  if (typeof record?.name !== 'string' || typeof record.status !== 'string' || !spec?.loss || !spec.model || !spec.data || !spec.training) {
+  if (typeof record?.status !== 'string' || !spec?.loss || !spec.model || !spec.data || !spec.training) {
     throw refuse('is not the record of a run');
   }
   return record;
@@ -87,7 +87,7 @@ export function summaryOf({ id, path, record, rows, step, heardAt, isForsaken, s
   const last = rows.at(-1);
   return {
     id,
-    name: record.name,
+    name: record.name ?? record.job.metadata?.name ?? id,
     path,
     state: stateOf(record.status, { isForsaken, silence: now - heardAt }),
     loss: safeLoss(record),

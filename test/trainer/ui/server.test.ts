@@ -281,8 +281,9 @@ test('a run that shared its steps says how many there were, who was lost, when a
 });
 
 test('a sweep is its trials, and those that are there are linked', async () => {
-  await drawDataSet(at('data'), 4, 16, 16);
-  const { record } = await drive(toySweep(at('data')), at('sweeps', 'toy'));
+  await drawDataSet(at('data'), 10, 16, 16);
+  const { record, error } = await drive(toySweep(at('data')), at('sweeps', 'toy'));
+  expect(error).toBeUndefined();
   expect(record?.status).toBe('succeeded');
   const other = await serveUi({ place: at('sweeps'), port: 0 });
   const detail = await json<SweepDetail>('/api/sweep?id=toy', other);

@@ -157,7 +157,7 @@ export class LineChart {
       if (!low) continue;
       const edge = { stroke: 'transparent', width: 0, points: { show: false }, class: 'edge', spanGaps: true };
       series.push({ ...edge, label: `${name}, lowest` }, { ...edge, label: `${name}, highest` });
-      bands.push({ series: [series.length - 1, series.length - 2], fill: `${stroke}2e` });
+      bands.push({ series: [series.length - 1, series.length - 2], fill: `${stroke}3a` });
     }
     const axis = {
       stroke: muted,
@@ -188,7 +188,7 @@ export class LineChart {
         {
           ...axis,
           label: yName,
-          size: 58,
+          size: 66,
           ...(isLog && { grid: { ...axis.grid, filter: powersOfTen }, ticks: { ...axis.ticks, filter: powersOfTen }, filter: powersOfTen }),
           values: (_, ticks) => ticks.map(tick => (tick === null ? '' : short(tick))),
         },
@@ -208,6 +208,7 @@ export class LineChart {
           plot => {
             const { ctx, bbox } = plot;
             ctx.save();
+            ctx.textAlign = 'left';
             ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
             for (const { x, label } of this.#drawing.marks ?? []) {
               const at = Math.round(plot.valToPos(x, 'x', true));

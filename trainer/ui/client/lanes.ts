@@ -5,7 +5,7 @@ import type { RunDetail } from '../api.ts';
 import { command, h, s } from './dom.ts';
 import { csvText, take } from './svg.ts';
 
-const [width, laneHeight, left, top] = [1000, 22, 90, 24];
+const [width, laneHeight, left, right, top] = [1000, 22, 90, 26, 24];
 
 /** Nothing where one process did all, without a break. */
 export function lanes({ summary, health }: RunDetail): HTMLElement | undefined {
@@ -14,7 +14,7 @@ export function lanes({ summary, health }: RunDetail): HTMLElement | undefined {
   if (most < 2 && restarts.length === 0) return undefined;
   const last = Math.max(1, summary.step);
   const numLanes = Math.max(1, most);
-  const x = (step: number) => left + ((width - left - 10) * Math.min(step, last)) / last;
+  const x = (step: number) => left + ((width - left - right) * Math.min(step, last)) / last;
   const height = top + numLanes * laneHeight + 34;
   const svg = s('svg', {
     viewBox: `0 0 ${width} ${height}`,
@@ -27,7 +27,7 @@ export function lanes({ summary, health }: RunDetail): HTMLElement | undefined {
     const y = top + lane * laneHeight;
     svg.append(
       s('text', { x: 4, y: y + 15, class: 'label' }, `worker ${lane + 1}`),
-      s('rect', { x: left, y: y + 3, width: width - left - 10, height: laneHeight - 6, class: 'idle' }),
+      s('rect', { x: left, y: y + 3, width: width - left - right, height: laneHeight - 6, class: 'idle' }),
     );
     for (const [i, { fromStep, workers }] of starts.entries()) {
       const end = starts[i + 1]?.fromStep ?? last;

@@ -104,7 +104,7 @@ export async function show(content: HTMLElement): Promise<void> {
     h('div', { class: 'controls' }, h('label', { class: 'choice' }, 'Find ', search), chips, found),
     table.element,
   );
-  content.replaceChildren(h('h1', { class: 'hidden' }, 'Runs'), counts, troubles, none, convergence.element, runPart, sweepPart);
+  content.replaceChildren(h('h1', { class: 'hidden' }, 'Runs'), counts, troubles, none, convergence.element, sweepPart, runPart);
 
   let wished = state.get('state') ?? '';
   function filtered(): void {

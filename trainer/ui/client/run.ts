@@ -61,6 +61,7 @@ export async function show(content: HTMLElement): Promise<void> {
   let detail = await ask<RunDetail>('/api/run', { id });
   const { path, name } = detail.summary;
   document.title = `${name} · segfleet`;
+  document.querySelector('#place')!.textContent = path;
 
   let axis = (['step', 'time', 'wall'] as const).find(one => one === state.get('axis')) ?? 'step';
   let smooth = Number(state.get('smooth') ?? 0) || 0;
@@ -82,6 +83,7 @@ export async function show(content: HTMLElement): Promise<void> {
     head,
     trouble,
     tiles,
+    h('h2', { class: 'hidden' }, 'Curves'),
     controls,
     grid,
     overlays.element,

@@ -28,6 +28,7 @@ export async function show(content: HTMLElement): Promise<void> {
   let detail = await ask<SweepDetail>('/api/sweep', { id });
   const { path, name } = detail.summary;
   document.title = `${name} · segfleet`;
+  document.querySelector('#place')!.textContent = path;
   const head = h('div', { class: 'title' });
   const counts = h('ul', { class: 'counts' });
   const heat = h('div');
@@ -131,10 +132,13 @@ export async function show(content: HTMLElement): Promise<void> {
 /** Two parameters against each other; where there are more, means over the others. */
 function heatMap(detail: SweepDetail, again: () => void): HTMLElement[] {
   const { trials, parameters, goal, summary } = detail;
-  const able = parameters.filter(parameter => {
-    const { length } = valuesOf(trials, parameter);
-    return length > 1 && length <= mostValues;
-  });
+  const able = parameters
+    .filter(parameter => {
+      const { length } = valuesOf(trials, parameter);
+      return length > 1 && length <= mostValues;
+    })
+    // Seeds are varied to be averaged over.
+    .sort((a, b) => Number(/seed$/.test(a)) - Number(/seed$/.test(b)));
   if (able.length < 2) return [];
   const rows = able.find(one => one === state.get('rows')) ?? able[1];
   const cols = able.find(one => one === state.get('cols') && one !== rows) ?? able.find(one => one !== rows)!;
@@ -154,9 +158,11 @@ function heatMap(detail: SweepDetail, again: () => void): HTMLElement[] {
     const share = high > low ? (value - low) / (high - low) : 1;
     return Math.min(numShades - 1, Math.floor((goal === 'maximize' ? share : 1 - share) * numShades));
   };
-  const [cellWidth, cellHeight, left, above] = [96, 40, 130, 54];
+  const [cellWidth, cellHeight, left, above] = [96, 40, 24 + 7 * rows.length, 54];
+  const width = left + colValues.length * cellWidth + 8;
   const svg = s('svg', {
-    viewBox: `0 0 ${left + colValues.length * cellWidth + 8} ${above + rowValues.length * cellHeight + 8}`,
+    width,
+    viewBox: `0 0 ${width} ${above + rowValues.length * cellHeight + 8}`,
     class: 'heat',
     role: 'img',
     'aria-label': `${summary.metric} by ${rows} and ${cols}; the best cell has ${fixed(top)}`,
