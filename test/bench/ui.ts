@@ -84,7 +84,7 @@ try {
   rows.push(['scrolling the overview', await jank(page, scroll)]);
   const sort = async () => {
     for (const column of ['Loss', 'Best Jaccard', 'Heard']) {
-      await page.getByRole('group', { name: 'Runs' }).getByRole('button', { name: column }).click();
+      await page.getByRole('group', { name: 'Runs' }).getByRole('button', { name: column, exact: true }).click();
       await frames(page, 3);
     }
   };

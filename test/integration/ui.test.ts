@@ -26,7 +26,10 @@ let page: Page;
 
 beforeAll(async () => {
   const now = Date.now();
-  const fleet = { sizes: [{ fromStep: 0, workers: 2 }], lost: [{ worker: 'w1', afterStep: 70, why: 'not heard' }] };
+  const fleet = {
+    sizes: [{ fromStep: 0, workers: 2 }],
+    lost: [{ worker: 'w1', afterStep: 70, at: '2026-11-26T10:00:31Z', why: 'not heard' }],
+  };
   await makeRun(at('runs', 'dice'), { name: 'dice', epochs: 5, stepsPerEpoch: 40, at: now - 3_600_000, more: { fleet } });
   await makeRun(at('runs', 'all'), { name: markup, loss: 'adaptiveLog', epochs: 5, done: 3, stepsPerEpoch: 40, at: now - 40_000 });
   await makeOverlays(at('runs', 'dice'));

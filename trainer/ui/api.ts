@@ -106,7 +106,8 @@ export interface RunDetail {
     readonly checkpoints: number;
     readonly restarts: readonly { readonly at: number; readonly step: number; readonly after: string }[];
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
-    readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly why: string }[];
+    /** `at` as ISO 8601, where the record tells it. */
+    readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly at?: string; readonly why: string }[];
     readonly stepSeconds?: number;
     readonly nonFinite: number;
   };

@@ -264,7 +264,7 @@ test('a run that shared its steps says how many there were, who was lost, when a
       { fromStep: 0, workers: 4 },
       { fromStep: 120, workers: 3 },
     ],
-    lost: [{ worker: 'w2', afterStep: 119, why: 'not heard for 2.5 s' }],
+    lost: [{ worker: 'w2', afterStep: 119, at: '2026-11-26T10:00:31Z', why: 'not heard for 2.5 s' }],
   };
   const resumed = [{ at: '2026-11-26T10:01:00Z', step: 50, differs: [], after: 'killed' }];
   await makeRun(at('fleet'), { name: 'shared', epochs: 6, stepsPerEpoch: 50, at: begun, more: { fleet, resumed } });

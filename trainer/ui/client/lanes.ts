@@ -61,7 +61,7 @@ export function lanes({ summary, health }: RunDetail): HTMLElement | undefined {
   svg.append(s('text', { x: left + (width - left) / 2, y: bottom + 31, class: 'tick' }, 'step'));
   const rows = [
     ...starts.map(({ fromStep, workers }) => [fromStep, 'workers', `${workers}`] as const),
-    ...lost.map(({ worker, afterStep, why }) => [afterStep, `${worker} lost`, why] as const),
+    ...lost.map(({ worker, afterStep, at, why }) => [afterStep, `${worker} lost`, at ? `${why} (${at})` : why] as const),
     ...restarts.map(({ step, after }) => [step, 'begun again', after] as const),
   ].sort((a, b) => a[0] - b[0]);
   const name = `${summary.name}: workers by step`;

@@ -321,7 +321,10 @@ export async function show(content: HTMLElement): Promise<void> {
             ...health.restarts.map(
               ({ at, step, after }) => [`Restart ${new Date(at).toLocaleString()}`, `at step ${step}; before that: ${after}`] as const,
             ),
-            ...health.lost.map(({ worker, afterStep, why }) => [`Worker ${worker} lost`, `after step ${afterStep}: ${why}`] as const),
+            ...health.lost.map(
+              ({ worker, afterStep, at, why }) =>
+                [`Worker ${worker} lost`, `${at ? `${new Date(at).toLocaleString()}, ` : ''}after step ${afterStep}: ${why}`] as const,
+            ),
           ]),
           summary.state === 'succeeded' ? undefined : command('train', `${path}/job.yaml`, '--out', path, '--resume'),
         ),
