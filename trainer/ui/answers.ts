@@ -26,6 +26,8 @@ export type Answer =
   | { readonly missing: string };
 
 export interface World {
+  /** Of this server: events of another one are not known here. */
+  readonly boot: string;
   readonly fleet: Fleet;
   readonly logs: Logs;
 }
@@ -37,9 +39,9 @@ const mostPoints = 2000;
 const csv = 'text/csv; charset=utf-8';
 const svg = 'image/svg+xml';
 
-const overview: Ask = ({ fleet }) => {
+const overview: Ask = ({ boot, fleet }) => {
   const { runs, sweeps, problems } = fleet.since();
-  return { json: { place: fleet.source.place, runs, sweeps, problems } satisfies Overview };
+  return { json: { event: `${boot}-${fleet.sequence}`, place: fleet.source.place, runs, sweeps, problems } satisfies Overview };
 };
 
 const run: Ask = async ({ fleet, logs }, query) => {

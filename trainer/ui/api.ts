@@ -56,6 +56,8 @@ export interface Problem {
 }
 
 export interface Overview {
+  /** Events after this one are news. */
+  readonly event: string;
   readonly place: string;
   readonly runs: readonly RunSummary[];
   readonly sweeps: readonly SweepSummary[];

@@ -16,7 +16,7 @@ export async function detailOf(source: Source, id: string, { summary, record }: 
   // A record that was begun by another version may lack some.
   const facts: [string, unknown][] = [
     ['Folder', summary.path],
-    ['Images', data && `${data.training} to train on, ${data.validation} to validate, ${data.test} to test`],
+    ['Images', data && `${data.training} to train on, ${data.validation} to validate, ${data.test ?? 0} to test`],
     ['Data digest', data?.digest],
     ['Weights digest', record.weights?.digest],
     ['Precision', precision && `${precision}, ${threads} threads`],

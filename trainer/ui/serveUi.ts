@@ -1,6 +1,7 @@
 /**
  * `segfleet ui`: the live page of the runs and sweeps in a folder, or of the copies of runs in a store.
  */
+import { randomBytes } from 'node:crypto';
 import { schemeOf } from '../storage/openStore.ts';
 import { Fleet } from './fleet.ts';
 import { folderSource } from './folderSource.ts';
@@ -34,7 +35,7 @@ export async function serveUi({ place, port, now = Date.now, everyMs }: UiOption
   if (isStore) await source.find();
   const every = everyMs ?? (isStore ? 5000 : 1000);
   const fleet = new Fleet(source, { now, everyMs: every, allEveryMs: isStore ? 6 * every : 3 * every });
-  const server = await serveFleet({ fleet, logs: new Logs(source) }, port);
+  const server = await serveFleet({ boot: randomBytes(6).toString('base64url'), fleet, logs: new Logs(source) }, port);
   await fleet.start();
   const { runs, sweeps } = fleet.since();
   return {

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { listenError } from '../tracking/servePages.ts';
 import { type Answer, answers, type World } from './answers.ts';
+import type { Changes } from './api.ts';
 import { type Asset, readAssets } from './assets.ts';
 import { Guard, makeToken, securityHeaders } from './guard.ts';
 
@@ -55,7 +56,7 @@ export async function serveFleet(world: World, port: number): Promise<UiServer> 
       return refuse(response, 405, 'Only GET: nothing can be changed here.');
     }
     if (given !== null) response.setHeader('Set-Cookie', guard.cookie);
-    if (pathname === '/api/events') return stream(request, response);
+    if (pathname === '/api/events') return stream(request, response, searchParams);
     const asset = assets.get(pages.has(pathname) ? '/shell' : pathname);
     if (asset) return giveAsset(request, response, asset);
     const ask = Object.hasOwn(answers, pathname) ? answers[pathname] : undefined;
@@ -64,17 +65,19 @@ export async function serveFleet(world: World, port: number): Promise<UiServer> 
   }
 
   /** What has changed since the event that the browser had last; all there is, where it begins or this is another server than before. */
-  function stream(request: IncomingMessage, response: ServerResponse): void {
-    const { fleet } = world;
+  function stream(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): void {
+    const { fleet, boot } = world;
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-    const last = /^([\w-]{8})-(\d+)$/.exec(String(request.headers['last-event-id'] ?? ''));
-    const boot = guard.token.slice(0, 8);
+    const last = /^([\w-]{8})-(\d+)$/.exec(String(request.headers['last-event-id'] ?? query.get('after') ?? ''));
+    const only = query.get('only');
     // Who was away may have missed that something is gone, which no entry tells.
     const known = last?.[1] === boot && Number(last[2]) === fleet.sequence ? fleet.sequence : undefined;
-    const send = (changes: unknown, sequence: number) => {
+    const send = (all: Changes, sequence: number) => {
+      const changes = only === null ? all : changesOf(all, only);
+      if (!changes) return;
       // Who does not read what is sent is no reader: the browser comes again.
-      if (response.writableLength > 16 * 1024 * 1024) return response.destroy();
-      return response.write(`id: ${boot}-${sequence}\ndata: ${JSON.stringify(changes)}\n\n`);
+      if (response.writableLength > 16 * 1024 * 1024) return void response.destroy();
+      response.write(`id: ${boot}-${sequence}\ndata: ${JSON.stringify(changes)}\n\n`);
     };
     send(fleet.since(known), fleet.sequence);
     const unlisten = fleet.listen(send);
@@ -97,6 +100,19 @@ export async function serveFleet(world: World, port: number): Promise<UiServer> 
       await closed;
     },
   };
+}
+
+/** What of it is about one run or sweep; undefined where that is nothing. */
+function changesOf({ isWhole, runs, sweeps, problems, gone }: Changes, only: string): Changes | undefined {
+  const isIt = ({ id }: { readonly id: string }) => id === only;
+  const changes = {
+    isWhole,
+    runs: runs.filter(isIt),
+    sweeps: sweeps.filter(isIt),
+    problems: problems.filter(isIt),
+    gone: gone.filter(id => id === only),
+  };
+  return isWhole || [changes.runs, changes.sweeps, changes.problems, changes.gone].some(({ length }) => length > 0) ? changes : undefined;
 }
 
 function giveAsset(request: IncomingMessage, response: ServerResponse, { type, body, etag }: Asset): void {

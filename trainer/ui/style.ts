@@ -103,6 +103,7 @@ dd{margin:0;overflow-wrap:anywhere}
 figure{margin:0}
 figure.card{margin:.8rem 0}
 .grid>figure.card{margin:0}
+.square{max-width:34rem}
 .plot{min-height:5rem;margin-top:.3rem;overflow:hidden}
 .plot .uplot{font:inherit}
 .plot .u-legend{font-size:.8rem;text-align:left;color:var(--ink);width:100%}

@@ -147,7 +147,7 @@ export class LineChart {
         dash: isStacked ? [] : [...dashes[i % dashes.length]],
         spanGaps: true,
         points: { show: isDotted, size: 6 },
-        ...(isStacked && { fill: `${stroke}99` }),
+        ...(isStacked && { fill: stroke }),
         // Where nothing is pointed at: the last.
         value: (plot, _, k, at) => {
           const values = isStacked ? this.#drawing.lines[i].values : (plot.data[k] as readonly (number | null)[]);

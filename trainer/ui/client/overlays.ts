@@ -69,11 +69,16 @@ class View {
 
   constructor(id: string, { kind, picture, probability, truth }: OverlayAnswer) {
     this.#kind = names[kind] ?? kind;
+    this.#canvas.setAttribute('aria-label', `${this.#kind}: loading`);
     const url = (name: string) => address('/api/picture', { id, name });
     const canMove = probability !== undefined && truth !== undefined;
     const still = h('img', { src: url(picture), alt: `${this.#kind}: the image, and beside it prediction against truth`, loading: 'lazy' });
     this.element = h('figure', { class: 'card view' }, h('h3', {}, this.#kind), ...(canMove ? [this.#canvas, this.#scores] : [still]));
-    if (canMove) void this.#load([picture, probability, truth].map(url));
+    if (canMove) {
+      void this.#load([picture, probability, truth].map(url)).catch(() => {
+        this.#scores.textContent = 'These pictures cannot be read: evaluate the run again.';
+      });
+    }
   }
 
   async #load(urls: readonly string[]): Promise<void> {

@@ -5,7 +5,7 @@ import type { ConvergenceAnswer, ConvergenceMetric, Overview, RunSummary, SweepS
 import { LineChart } from './chart.ts';
 import { address, ask, choice, command, h, remember, state } from './dom.ts';
 import { ago, badge, duration, fixed, short } from './format.ts';
-import { follow, problems, runs, sweeps } from './live.ts';
+import { follow, problems, runs, sweeps, take } from './live.ts';
 import { DataTable } from './table.ts';
 
 const runLink = (id: string, name: string) => h('a', { href: address('/run', { id }) }, name);
@@ -83,7 +83,7 @@ export async function show(content: HTMLElement): Promise<void> {
     type: 'search',
     value: state.get('q') ?? '',
     placeholder: 'loss, data set, name …',
-    input: () => filtered(),
+    input: () => soon(),
   });
   const counts = h('ul', { class: 'counts' });
   const chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'States' });
@@ -117,6 +117,17 @@ export async function show(content: HTMLElement): Promise<void> {
     });
     table.set(rows);
     found.textContent = rows.length === all.length ? '' : `${rows.length} of ${all.length} runs`;
+  }
+
+  /** However fast somebody types, once a picture. */
+  let isDue = false;
+  function soon(): void {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      filtered();
+    });
   }
 
   function tell(): void {
@@ -167,10 +178,12 @@ export async function show(content: HTMLElement): Promise<void> {
     chips.querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
   }
 
-  follow(() => {
+  const changed = () => {
     tell();
     convergence.changed();
-  });
+  };
+  take({ ...first, isWhole: true, gone: [] }, changed);
+  follow(changed, { after: first.event });
   // Ages grow while nothing else happens.
   setInterval(() => {
     for (const time of content.querySelectorAll('time')) time.textContent = ago(Date.parse(time.dateTime));

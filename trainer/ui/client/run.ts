@@ -274,7 +274,7 @@ export async function show(content: HTMLElement): Promise<void> {
         csv: () => address('/api/roc.csv', { id }),
         command: command('evaluate', path),
       });
-      parts.push(h('div', { class: 'grid' }, chart.element));
+      parts.push(h('div', { class: 'square' }, chart.element));
       queueMicrotask(() =>
         chart.draw(
           joined(
@@ -367,35 +367,38 @@ export async function show(content: HTMLElement): Promise<void> {
   tellMore();
   overlays.set(detail.overlays);
   let pending = false;
-  follow(ids => {
-    if (!ids.has(id)) return;
-    if (!runs.has(id)) {
-      trouble.replaceChildren(
-        h(
-          'div',
-          { class: 'card trouble' },
-          h('h2', {}, 'Gone'),
-          h('p', {}, 'The folder of this run is not there any more, or cannot be read.'),
-        ),
-      );
-      return;
-    }
-    if (pending) return;
-    pending = true;
-    void (async () => {
-      const before = JSON.stringify([detail.health, detail.overlays, detail.roc, detail.summary.state]);
-      detail = await ask<RunDetail>('/api/run', { id }).catch(() => detail);
-      await load();
-      tell();
-      if (
-        JSON.stringify([detail.health, detail.overlays, detail.roc, detail.summary.state]) !== before &&
-        !more.contains(document.activeElement)
-      )
-        tellMore();
-      overlays.set(detail.overlays);
-      pending = false;
-    })();
-  });
+  follow(
+    ids => {
+      if (!ids.has(id)) return;
+      if (!runs.has(id)) {
+        trouble.replaceChildren(
+          h(
+            'div',
+            { class: 'card trouble' },
+            h('h2', {}, 'Gone'),
+            h('p', {}, 'The folder of this run is not there any more, or cannot be read.'),
+          ),
+        );
+        return;
+      }
+      if (pending) return;
+      pending = true;
+      void (async () => {
+        const before = JSON.stringify([detail.health, detail.overlays, detail.roc, detail.summary.state]);
+        detail = await ask<RunDetail>('/api/run', { id }).catch(() => detail);
+        await load();
+        tell();
+        if (
+          JSON.stringify([detail.health, detail.overlays, detail.roc, detail.summary.state]) !== before &&
+          !more.contains(document.activeElement)
+        )
+          tellMore();
+        overlays.set(detail.overlays);
+        pending = false;
+      })();
+    },
+    { only: id },
+  );
   setInterval(() => {
     for (const time of content.querySelectorAll('time')) time.textContent = ago(Date.parse(time.dateTime));
   }, 5000);

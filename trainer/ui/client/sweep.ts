@@ -118,15 +118,18 @@ export async function show(content: HTMLElement): Promise<void> {
   }
   tell();
   let pending = false;
-  follow(ids => {
-    if (!ids.has(id) || pending || !sweeps.has(id)) return;
-    pending = true;
-    void (async () => {
-      detail = await ask<SweepDetail>('/api/sweep', { id }).catch(() => detail);
-      tell();
-      pending = false;
-    })();
-  });
+  follow(
+    ids => {
+      if (!ids.has(id) || pending || !sweeps.has(id)) return;
+      pending = true;
+      void (async () => {
+        detail = await ask<SweepDetail>('/api/sweep', { id }).catch(() => detail);
+        tell();
+        pending = false;
+      })();
+    },
+    { only: id },
+  );
 }
 
 /** Two parameters against each other; where there are more, means over the others. */

@@ -12,7 +12,7 @@ export interface Column<T> {
 }
 
 const byText = new Intl.Collator('en', { numeric: true });
-const pageRows = 100;
+const pageRows = 50;
 
 export class DataTable<T> {
   readonly element: HTMLElement;
