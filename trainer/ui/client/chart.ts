@@ -271,11 +271,20 @@ export class LineChart {
 const powersOfTen = (_: unknown, splits: readonly number[]) => splits.map(value => (Number.isInteger(Math.log10(value)) ? value : null));
 
 const charts = new Set<LineChart>();
+
+/** Those that are on the page; others were replaced. */
+function* onPage(): Generator<LineChart> {
+  for (const chart of charts) {
+    if (chart.element.isConnected) yield chart;
+    else charts.delete(chart);
+  }
+}
+
 export const redrawAll = (): void => {
-  for (const chart of charts) chart.redraw();
+  for (const chart of onPage()) chart.redraw();
 };
 const resizes = new ResizeObserver(entries => {
-  for (const { target } of entries) for (const chart of charts) if (chart.element.contains(target)) chart.fit();
+  for (const { target } of entries) for (const chart of onPage()) if (chart.element.contains(target)) chart.fit();
 });
 
 /** Lines whose points are at other places, on one axis. */
