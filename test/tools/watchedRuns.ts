@@ -18,7 +18,9 @@ export interface WatchedRun {
 export interface Watch extends AsyncDisposable {
   readonly prometheus: PrometheusServer;
   readonly store: S3Server;
-  /** Scrapes this too, from now on. @param job its name for Prometheus */
+  /** Scrapes `/metrics` of another process too, from now on. @param job its name for Prometheus */
+  scrape(job: string, url: string): Promise<void>;
+  /** The same of what this process serves. */
   serve(job: string, exposition: Exposition): Promise<void>;
   /** Trains, and is scraped until its end. */
   train(run: WatchedRun): Promise<Finished>;
@@ -39,6 +41,7 @@ export async function watchRuns(interval: string): Promise<Watch> {
   return {
     prometheus,
     store,
+    scrape,
     async serve(job, exposition) {
       const { url, close } = await serveMetrics('0', exposition);
       kept.defer(close);
