@@ -5,7 +5,7 @@
  */
 import { stringify } from 'yaml';
 import type { RunStateName } from '../../trainer/tracking/catalogue.ts';
-import { by, countOf, gpuOfWorkers, metric, onRun, rate, sumOf, withInfo } from './queries.ts';
+import { by, countOf, gpuOfWorkers, metric, onRun, rate, sumOf, withInfo, withWorker } from './queries.ts';
 
 export interface Alert {
   readonly name: string;
@@ -79,8 +79,10 @@ export const runAlerts: readonly Alert[] = [
     name: 'StragglerWorker',
     severity: 'warning',
     lasting: '10m',
-    expression: `avg_over_time(${metric('worker_lateness_seconds')}[10m]) > ${onRun} group_left () (0.3 * ${meanStep}) > 0.05`,
-    summary: `Rank {{ $labels.rank }} of ${theRun} comes {{ $value | humanizeDuration }} after the others`,
+    expression: withWorker(
+      `(avg_over_time(${metric('worker_lateness_seconds')}[10m]) > ${onRun} group_left () (0.3 * ${meanStep}) > 0.05)`,
+    ),
+    summary: `Rank {{ $labels.rank }} of ${theRun}, {{ $labels.worker }}, comes {{ $value | humanizeDuration }} after the others`,
     description: 'For ten minutes one worker has been late by more than 30 % of a step: all others wait for it in every step.',
   },
   {

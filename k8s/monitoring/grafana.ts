@@ -16,7 +16,22 @@ import type { Choice, Dashboard, Panel } from './dashboard.ts';
 
 const columnsOfGrid = 24;
 const heights = { series: 8, stacked: 8, bars: 6, stat: 6, table: 8, states: 5 } as const;
-export const defaultWidth = 8;
+const widthOf = ({ width = 8 }: Panel): number => width;
+
+/** As many side by side as fit. */
+function linesOf(panels: readonly Panel[]): Panel[][] {
+  const lines: Panel[][] = [[]];
+  let free = columnsOfGrid;
+  for (const panel of panels) {
+    if (widthOf(panel) > free) {
+      lines.push([]);
+      free = columnsOfGrid;
+    }
+    lines.at(-1)!.push(panel);
+    free -= widthOf(panel);
+  }
+  return lines;
+}
 
 const datasource = { type: 'prometheus', uid: '$' + '{datasource}' };
 
@@ -37,16 +52,19 @@ export function grafanaDashboard({ name, title, about, choices, rows }: Dashboar
   for (const row of rows) {
     dashboard.withRow(new grafana.RowBuilder(row.title).id(id++).gridPos({ x: 0, y, w: columnsOfGrid, h: 1 }));
     y++;
-    let x = 0;
-    let height = 0;
-    for (const panel of row.panels) {
-      const { width = defaultWidth, kind } = panel;
-      if (x + width > columnsOfGrid) [x, y, height] = [0, y + height, 0];
-      dashboard.withPanel(panelOf(panel).id(id++).gridPos({ x, y, w: width, h: heights[kind] }));
-      x += width;
-      height = Math.max(height, heights[kind]);
+    for (const line of linesOf(row.panels)) {
+      const height = Math.max(...line.map(({ kind }) => heights[kind]));
+      let x = 0;
+      for (const panel of line) {
+        dashboard.withPanel(
+          panelOf(panel)
+            .id(id++)
+            .gridPos({ x, y, w: widthOf(panel), h: height }),
+        );
+        x += widthOf(panel);
+      }
+      y += height;
     }
-    y += height;
   }
   return dashboard.build();
 }

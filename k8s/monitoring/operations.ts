@@ -3,20 +3,25 @@
  */
 import { runStates } from '../../trainer/tracking/catalogue.ts';
 import type { Dashboard, Panel } from './dashboard.ts';
-import { buckets, by, gpuOfWorkers, metric, quantile, rate } from './queries.ts';
+import { buckets, by, gpuOfWorkers, metric, quantile, rate, withWorker } from './queries.ts';
 
 const chosen = { namespace: '$namespace', run: '$run' } as const;
 const run = ['namespace', 'run'] as const;
 const perRun = (expression: string) => by('max', run, expression);
-const inAll = (expression: string, label: 'phase' | 'reason' | 'operation' | 'outcome' | 'state' | 'rank') =>
-  by('sum', [...run, label], expression);
+const inAll = (expression: string, label: 'reason' | 'operation' | 'outcome') => by('sum', [...run, label], expression);
+
+/** One line a reason that has come up, and one at 0 where none has: there are many reasons. */
+const reasons = (series: string) => ({
+  expression: `${inAll(series, 'reason')} > 0 or ${by('sum', run, series)} == 0`,
+  legend: '{{run}} {{reason}}',
+});
 
 const byRank = (title: string, about: string, expression: string, unit: Panel['unit']): Panel => ({
   title,
   about,
   kind: 'series',
   unit,
-  queries: [{ expression: inAll(expression, 'rank'), legend: '{{run}}, rank {{rank}}' }],
+  queries: [{ expression: by('max', [...run, 'rank', 'worker'], withWorker(expression)), legend: '{{run}}, rank {{rank}}, {{worker}}' }],
 });
 
 /** Each state times its number: one of them is 1. */
@@ -125,7 +130,12 @@ export const operations: Dashboard = {
           kind: 'stacked',
           unit: 'percentunit',
           width: 12,
-          queries: [{ expression: inAll(rate(metric('phase_seconds_total', chosen)), 'phase'), legend: '{{run}}, {{phase}}' }],
+          queries: [
+            {
+              expression: `${by('sum', ['phase'], rate(metric('phase_seconds_total', chosen)))} / scalar(count(${metric('run_info', chosen)}))`,
+              legend: '{{phase}}',
+            },
+          ],
         },
         {
           title: 'Goodput',
@@ -172,7 +182,7 @@ export const operations: Dashboard = {
           about: 'Since the process that leads the run began.',
           kind: 'series',
           unit: 'none',
-          queries: [{ expression: inAll(metric('workers_lost_total', chosen), 'reason'), legend: '{{run}}, {{reason}}' }],
+          queries: [reasons(metric('workers_lost_total', chosen))],
         },
         byRank(
           'Lateness, by rank',
@@ -193,7 +203,7 @@ export const operations: Dashboard = {
           about: 'Over all processes of the run.',
           kind: 'series',
           unit: 'none',
-          queries: [{ expression: by('max', [...run, 'reason'], metric('restarts_total', chosen)), legend: '{{run}}, {{reason}}' }],
+          queries: [reasons(metric('restarts_total', chosen))],
         },
         {
           title: 'GPU utilisation, by pod',
@@ -288,7 +298,7 @@ export const operations: Dashboard = {
           kind: 'series',
           unit: 'none',
           width: 12,
-          queries: [{ expression: inAll(metric('frames_dropped_total', chosen), 'reason'), legend: '{{run}}, {{reason}}' }],
+          queries: [reasons(metric('frames_dropped_total', chosen))],
         },
         {
           title: 'Connections refused',
@@ -296,7 +306,7 @@ export const operations: Dashboard = {
           kind: 'series',
           unit: 'none',
           width: 12,
-          queries: [{ expression: inAll(metric('connections_refused_total', chosen), 'reason'), legend: '{{run}}, {{reason}}' }],
+          queries: [reasons(metric('connections_refused_total', chosen))],
         },
       ],
     },

@@ -63,6 +63,10 @@ export const onRun = `on (${(['job', 'instance', 'run'] satisfies Label[]).join(
 export const withInfo = (expression: string, labels: readonly LabelsOf<'run_info'>[], info = metric('run_info')): string =>
   `${expression} * ${onRun} group_left (${labels.join(', ')}) ${info}`;
 
+/** With the name of the worker that has the rank: on a cluster that of its pod. */
+export const withWorker = (expression: string): string =>
+  `${expression} * on (${(['job', 'instance', 'run', 'rank'] satisfies Label[]).join(', ')}) group_left (${'worker' satisfies Label}) ${metric('worker_info')}`;
+
 /**
  * GPU utilisation of the pods of workers, 0 to 100, by namespace, run and pod: the DCGM exporter tells it by pod, and the name of a pod begins with that
  * of its run (as k8s/names.ts makes it, where the name is not so long that it is cut). Where the exporter's labels are not honoured, those of the pod

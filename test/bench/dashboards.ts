@@ -68,13 +68,13 @@ async function answered(): Promise<Answered> {
   };
   let program: ChildProcess;
   await Promise.all([
-    ...['adaptiveLog', 'dice', 'tversky'].map((loss, i) => train(`one-${i + 1}`, loss, 30, [])),
-    train('two-workers', 'adaptiveLog', 12, ['--workers', '2', '--set', 'checkpoint.url=s3://bucket/run'], {
+    ...['adaptiveLog', 'dice', 'combo'].map((loss, i) => train(`one-${i + 1}`, loss, 10, [])),
+    train('two-workers', 'adaptiveLog', 9, ['--workers', '2', '--set', 'checkpoint.url=s3://bucket/run'], {
       onStart: child => {
         program = child;
       },
       onEvent: ({ event, epoch }) => {
-        if (event === 'epoch' && epoch === 5) process.kill(workersOf(program.pid!).at(-1)!, 'SIGKILL');
+        if (event === 'epoch' && epoch === 4) process.kill(workersOf(program.pid!).at(-1)!, 'SIGKILL');
       },
     }),
     api.create(jobOf('job-3', { suspend: true })),

@@ -55,7 +55,7 @@ export function drawDashboard(
     const { left, top, width, height } = place;
     parts.push(
       `<svg x="${left}" y="${top}" width="${width}" height="${height}"><rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="3" fill="#fff" stroke="#d5d8dd"/>`,
-      text(panel.title, 9, 17, { size: 11.5, weight: '600' }),
+      text(panel.title.replace('$metric', 'dice'), 9, 17, { size: 11.5, weight: '600' }),
       drawPanel(panel, lines, answers(panel), width, height, to - from),
       '</svg>',
     );
@@ -73,7 +73,12 @@ export function drawDashboard(
 const text = (words: string, x: number, y: number, { size = 11, weight = 'normal', fill = '#1f2329', anchor = 'start' } = {}) =>
   `<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${fill}" text-anchor="${anchor}">${escaped(words)}</text>`;
 
-function linesOf({ queries }: Panel, answers: readonly (readonly Result[])[], from: number, colourOf: (key: string) => string): Line[] {
+function linesOf(
+  { kind, queries }: Panel,
+  answers: readonly (readonly Result[])[],
+  from: number,
+  colourOf: (key: string) => string,
+): Line[] {
   const uses = new Map<string, number>();
   return answers.flatMap((results, i) =>
     results.map(({ labels, points }) => {
@@ -83,7 +88,9 @@ function linesOf({ queries }: Panel, answers: readonly (readonly Result[])[], fr
       const use = uses.get(key) ?? 0;
       uses.set(key, use + 1);
       const known = points.filter(([, value]) => Number.isFinite(value)).map(([at, value]) => ({ at: at - from, value, name }));
-      const colour = use === 0 || labels.loss ? colourOf(key) : palette[(palette.indexOf(colourOf(key)) + use) % palette.length];
+      // Areas on one another are told apart by nothing else.
+      const colour =
+        use === 0 || (labels.loss && kind !== 'stacked') ? colourOf(key) : palette[(palette.indexOf(colourOf(key)) + use) % palette.length];
       return { name, colour, dash: dashes[use % dashes.length], points: known };
     }),
   );
@@ -158,7 +165,7 @@ function drawLines(panel: Panel, all: readonly Line[], width: number, height: nu
     y: {
       label: null,
       grid: true,
-      ticks: 4,
+      ticks: panel.isLog ? 3 : 4,
       tickFormat: (value: number) => written(value, panel.unit),
       nice: true,
       ...(panel.isLog ? { type: 'log' } : { zero: true }),

@@ -32,6 +32,7 @@ const ofRun = (name: MetricName | `${MetricName}_${'sum' | 'count'}`, values: st
   written(`segfleet_${name}`, { ...process_, ...labels }, values);
 const inState = (state: string) => ofRun('run_state', '1x200', { state });
 const withDice = (values = '1x200') => ofRun('run_info', values, { loss: 'dice' });
+const workerOfRank1 = ofRun('worker_info', '1x200', { rank: '1', worker: 'a-workers-1-abcde' });
 const stepsOfTwoSeconds = [ofRun('step_duration_seconds_sum', '0+60x40'), ofRun('step_duration_seconds_count', '0+30x40')];
 const gpu = (values: string) => {
   const labels = { namespace: 'gpu', pod: 'dcgm-x', exported_namespace: 'team', exported_pod: 'a-workers-0-abcde', gpu: '0' };
@@ -116,16 +117,18 @@ const cases: readonly Case[] = [
     when: 'one is late by two fifths of a step',
     series: [
       ...stepsOfTwoSeconds,
+      ofRun('worker_info', '1x200', { rank: '0', worker: 'a-workers-0-abcde' }),
+      workerOfRank1,
       ofRun('worker_lateness_seconds', '0x40', { rank: '0' }),
       ofRun('worker_lateness_seconds', '0.8x40', { rank: '1' }),
     ],
     at: '25m',
-    fires: [{ ...process_, rank: '1' }, 'Rank 1 of team/a comes 800ms after the others'],
+    fires: [{ ...process_, rank: '1', worker: 'a-workers-1-abcde' }, 'Rank 1 of team/a, a-workers-1-abcde, comes 800ms after the others'],
   },
   {
     alert: 'StragglerWorker',
     when: 'one is late by a quarter of a step',
-    series: [...stepsOfTwoSeconds, ofRun('worker_lateness_seconds', '0.5x40', { rank: '1' })],
+    series: [...stepsOfTwoSeconds, workerOfRank1, ofRun('worker_lateness_seconds', '0.5x40', { rank: '1' })],
     at: '25m',
   },
   {
