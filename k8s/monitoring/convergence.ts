@@ -111,9 +111,10 @@ export const convergence: Dashboard = {
         },
         {
           title: 'Raw loss',
-          about: 'Of the validation images and over the epoch, in the unit of each loss: compare a run with itself alone.',
+          about:
+            'Of the validation images and over the epoch, in the unit of each loss: compare a run with itself alone. Some losses fall below 0.',
           kind: 'series',
-          isLog: true,
+          isSigned: true,
           queries: [
             {
               expression: by(

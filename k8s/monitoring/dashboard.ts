@@ -24,6 +24,8 @@ export interface Panel {
   /** Of 24 columns. @default 8 */
   readonly width?: number;
   readonly isLog?: boolean;
+  /** Values may be below 0. */
+  readonly isSigned?: boolean;
   /** Of the axis. */
   readonly max?: number;
   readonly queries: readonly Query[];

@@ -113,7 +113,7 @@ function panelOf(panel: Panel): AnyPanel {
     .datasource(datasource)
     .targets(panel.queries.map((_, i) => target(panel, i)));
   if (kind !== 'states' && kind !== 'table') built.unit(unit);
-  if (!panel.isLog && kind !== 'states' && kind !== 'table') built.min(0);
+  if (!panel.isLog && !panel.isSigned && kind !== 'states' && kind !== 'table') built.min(0);
   if (max !== undefined) built.max(max);
   return built;
 }

@@ -86,7 +86,7 @@ describe.skipIf(!hasPrometheus())('on a Prometheus that has scraped a run of two
       swept,
     ]);
     expect([code, stderr]).toEqual([0, '']);
-  }, 120_000);
+  });
   afterAll(async () => {
     await watch?.[Symbol.asyncDispose]();
     await folder?.[Symbol.asyncDispose]();
