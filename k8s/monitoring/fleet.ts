@@ -140,7 +140,10 @@ export const fleet: Dashboard = {
           kind: 'series',
           unit: 's',
           queries: [
-            { expression: `time() - ${by('max', ['kind'], metric('operator_watch_last_event_timestamp_seconds'))}`, legend: '{{kind}}' },
+            {
+              expression: `time() - (${by('max', ['kind'], metric('operator_watch_last_event_timestamp_seconds'))} > 0)`,
+              legend: '{{kind}}',
+            },
           ],
         },
         {
