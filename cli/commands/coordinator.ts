@@ -80,7 +80,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { tensorboard, mlflow } = flags;
     const trackers = await Trackers.open(loaded.job, {
       ...{ tensorboard, mlflow, laterWith: trackWith },
-      onProblem: problem => this.warn(problem),
+      onProblem: problem => view.tellProblem(problem),
     });
     const keys = flags.listen.startsWith('tcp:')
       ? await (existsSync(file) ? readRunKeys(file, name) : createRunKeys(file, name))

@@ -62,7 +62,7 @@ With --workers, processes on this machine share each step; the result is the sam
     const { tensorboard, mlflow } = flags;
     const trackers = await Trackers.open(loaded.job, {
       ...{ tensorboard, mlflow, laterWith: trackWith },
-      onProblem: problem => this.warn(problem),
+      onProblem: problem => view.tellProblem(problem),
     });
     const metrics = new RunMetrics(identityOf(loaded.job));
     const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);

@@ -302,6 +302,8 @@ export class MlflowTracker {
   /** Attempts that failed since the last that did not. */
   #failures = 0;
   #hasWarned = false;
+  /** Of the last attempt. */
+  #problem: Error | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: MlflowTrackerOptions) {
@@ -373,10 +375,12 @@ export class MlflowTracker {
   async #attempt(): Promise<Error | undefined> {
     try {
       await this.#delivery!.deliver(this.#stop.signal);
-      return undefined;
+      this.#problem = undefined;
     } catch (error) {
-      return error as Error;
+      // One that was given up says less than the one before.
+      if (!this.#problem || !this.#stop.signal.aborted) this.#problem = error as Error;
     }
+    return this.#problem;
   }
 }
 

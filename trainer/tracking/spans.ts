@@ -29,7 +29,8 @@ export interface SpansOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** Sent at the end within this. */
+/** How long one request may be tried again and again, where the environment says nothing; and how long the last is waited for. */
+const timeoutMillis = 2000;
 const patienceMs = 3000;
 
 /** @returns undefined where nobody has asked for spans. @throws usage */
@@ -50,7 +51,7 @@ export async function openSpans({ onProblem, env = process.env }: SpansOptions):
   const resource = resourceFromAttributes({ 'service.name': 'segfleet' }).merge(
     detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] }),
   );
-  const exporter = new OTLPTraceExporter({ url });
+  const exporter = new OTLPTraceExporter({ url, ...(!env.OTEL_EXPORTER_OTLP_TIMEOUT && { timeoutMillis }) });
   let hasWarned = false;
   const telling: typeof exporter.export = (spans, done) =>
     exporter.export(spans, result => {
