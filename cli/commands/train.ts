@@ -20,7 +20,9 @@ export default class Train extends BaseCommand {
   static override description =
     `Writes a run folder: run.json (the record), job.yaml (the resolved job), metrics.ndjson, results.csv, steps.csv, checkpoints/, weights/{best,last}.safetensors, curves/*.svg, overlays/*.png.
 
-With --workers, processes on this machine share each step; the result is the same, to the bit. Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits, with any number of workers.`;
+With --workers, processes on this machine share each step; the result is the same, to the bit. Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits, with any number of workers.
+
+With OTEL_EXPORTER_OTLP_ENDPOINT in the environment it sends traces of its steps there.`;
   static override examples = [
     '<%= config.bin %> train job.yaml',
     '<%= config.bin %> train job.yaml --set loss.name=dice --set training.epochs=10 --out runs/dice',

@@ -32,13 +32,13 @@ import { median, writeResults } from './results.ts';
 const { values: flags } = parseArgs({
   options: {
     steps: { type: 'string', default: '5000' },
-    pairs: { type: 'string', default: '12' },
+    pairs: { type: 'string', default: '10' },
     scrapes: { type: 'string', default: '200' },
   },
 });
 const numSteps = Number(flags.steps);
 /** Of a block with, or without, whoever watches. */
-const stepsPerBlock = 10;
+const stepsPerBlock = 5;
 /** In the five seconds from one delivery to the next, at ten a second. */
 const stepsPerDelivery = 50;
 
@@ -138,9 +138,11 @@ async function costOfDeliveries(url: string, isThere: boolean): Promise<number> 
   await delivery.close();
   return whole - alone;
 }
+console.error(`metrics ${ofMetrics.toFixed(0)}, TensorBoard ${ofBoard.toFixed(0)} us a step`);
 const ofMlflow = await costOfDeliveries(urls.mlflow, true);
 const ofAway = await costOfDeliveries(`http://127.0.0.1:${await freePort()}`, false);
 
+console.error(`MLflow ${ofMlflow.toFixed(0)}, away ${ofAway.toFixed(0)} us a step`);
 const spans = (await openSpans({ onProblem, env: { OTEL_EXPORTER_OTLP_ENDPOINT: urls.collector } }))!;
 const traces = new RunTraces(spans, 'bench');
 const ofTraces = await cost(
@@ -154,8 +156,10 @@ const ofTraces = await cost(
 sink.stdin.end();
 const taken: { values: number; spans: number } = await nextLine();
 
+console.error(`traces ${ofTraces.toFixed(0)} us a step`);
+
 // A step of a small network, with all of them and without, in turn.
-const [count, height, width] = [8, 96, 128];
+const [count, height, width] = [4, 96, 128];
 const program = await Program.create({
   network: createNetwork(modelSchema.parse({ name: 'unet', width: 16 }), 1),
   ...{ image: { height, width, channels: 3 }, classes: 1, exclusive: false },
