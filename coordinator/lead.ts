@@ -215,7 +215,7 @@ class Book {
         return this.#record({ library: event.digests.library });
       case 'lost': {
         const lost = { worker: event.id, afterStep: this.#writer.told.step, why: event.why };
-        await this.#record({ lost });
+        await this.#record({ lost: { ...lost, at: this.#writer.now().toISOString() } });
         return yield { event: 'lost', ...lost, reason: event.reason, repeats: event.repeats };
       }
       default:

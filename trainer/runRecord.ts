@@ -39,7 +39,7 @@ export interface RunRecord {
     /** TensorFlow, processor, precision and threads of all workers; the rest of this record is of the process that led them. */
     readonly library?: string;
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
-    readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly why: string }[];
+    readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly at: string; readonly why: string }[];
   };
   /** Where it began with the weights of another run. */
   readonly forkedFrom?: { readonly run: string; readonly step: number; readonly epoch: number };

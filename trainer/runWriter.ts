@@ -134,7 +134,7 @@ export class RunWriter {
   readonly restored: Restored | undefined;
   readonly #mirror: Mirror | undefined;
   readonly #course: Course;
-  readonly #now: () => Date;
+  readonly now: () => Date;
   readonly #before: RunRecord | undefined;
   readonly #started = performance.now();
   #checkpoints: Checkpoints;
@@ -158,7 +158,7 @@ export class RunWriter {
     this.store = parts.store;
     this.restored = parts.restored;
     this.#course = parts.course;
-    this.#now = parts.now;
+    this.now = parts.now;
     this.#mirror = parts.mirror;
     this.#before = parts.before;
     this.#checkpoints = parts.checkpoints;
@@ -260,7 +260,7 @@ export class RunWriter {
   }
 
   say<E extends TrainEvent>(event: E): E {
-    this.#log.append(event, this.#now());
+    this.#log.append(event, this.now());
     return event;
   }
 
@@ -411,7 +411,7 @@ export class RunWriter {
       logShare,
       weights: { digest, bestDigest },
       best: { epoch: best, validation: evaluation.scores },
-      endedAt: this.#now().toISOString(),
+      endedAt: this.now().toISOString(),
       exit: { code: 0 },
     });
     await this.#copy();
@@ -421,7 +421,7 @@ export class RunWriter {
   /** Closes the record for now: the checkpoint of this position is written, and the run may go on from it. */
   async pause({ step, epoch }: Position): Promise<PausedEvent> {
     const paused = this.say({ event: 'paused' as const, step, epoch: epoch - 1 });
-    await this.update({ status: 'paused', steps: step, endedAt: this.#now().toISOString() });
+    await this.update({ status: 'paused', steps: step, endedAt: this.now().toISOString() });
     await this.#copy();
     return paused;
   }
@@ -432,7 +432,7 @@ export class RunWriter {
     const status = known?.code === 'preempted' || known?.code === 'interrupted' ? 'stopped' : 'failed';
     const exit = { code: known?.exitCode ?? 1, error: known?.code ?? 'bug', message: (error as Error).message };
     // If the disk is full this fails too; the first error is the one to tell.
-    await this.update({ status, endedAt: this.#now().toISOString(), exit }).catch(() => {});
+    await this.update({ status, endedAt: this.now().toISOString(), exit }).catch(() => {});
     await this.#copy(AbortSignal.timeout(copyPatienceMs)).catch(() => {});
   }
 

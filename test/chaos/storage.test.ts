@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasCheckpoint } from '../tools/checkpoints.ts';
 import { eventsOf, type Finished, segfleet } from '../tools/cli.ts';
 import { sharedJob, writeJob } from '../tools/jobs.ts';
@@ -98,27 +98,39 @@ test('two requests of every phase of every checkpoint fail, each in another way:
   expect(await segfleet(['checkpoint', 'verify', 's3://bucket/faulty'], { env })).toMatchObject({ code: 0 });
 });
 
-test.each(Object.keys(phases).slice(0, 4))(
-  'the storage is down from the moment when %s: exit 6, and the run goes on when it is back',
-  async phase => {
-    const env = { AWS_ENDPOINT_URL_S3: server.url };
-    const url = `s3://bucket/down-${phase.replaceAll(' ', '-')}`;
-    let isDown = false;
-    // The first checkpoint passes: it is the second one, after six steps and more, that fails.
+/** Together: most of their time is patience with a store that is down. */
+describe.concurrent('the storage is down', () => {
+  const prefixOf = (phase: string) => `down-${phase.replaceAll(' ', '-')}`;
+  const isDown = new Map<string, boolean>();
+
+  beforeAll(() => {
+    // The first checkpoint of a run passes: it is the second one, after six steps and more, that fails.
     server.fault = seen => {
-      isDown ||= server.objects.has(`bucket/${url.slice('s3://bucket/'.length)}/manifests/000001-000000000004.json`) && phases[phase](seen);
-      return isDown ? { status: 503, code: 'SlowDown' } : undefined;
+      const phase = Object.keys(phases).find(phase => seen.key.startsWith(`${prefixOf(phase)}/`));
+      if (phase === undefined) return undefined;
+      const begins =
+        !isDown.has(phase) && server.objects.has(`bucket/${prefixOf(phase)}/manifests/000001-000000000004.json`) && phases[phase](seen);
+      if (begins) isDown.set(phase, true);
+      return isDown.get(phase) ? { status: 503, code: 'SlowDown' } : undefined;
     };
+  });
+  afterAll(() => {
+    server.fault = () => undefined;
+  });
+
+  test.each(Object.keys(phases).slice(0, 4))('from the moment when %s: exit 6, and the run goes on when it is back', async phase => {
+    const env = { AWS_ENDPOINT_URL_S3: server.url };
+    const url = `s3://bucket/${prefixOf(phase)}`;
     const run = out(phase);
     const settings = ['--workers', '2', '--set', `checkpoint.url=${url}`];
     const failed = await segfleet(['train', job(), '--out', run, ...settings, '--json'], { env });
-    server.fault = () => undefined;
+    isDown.set(phase, false);
     expect(failed.code).toBe(6);
     expect(eventsOf(failed).at(-1)!.error).toMatchObject({ code: 'unavailable', message: expect.stringContaining(url) });
     expect(await segfleet(['train', job(), '--out', run, ...settings, '--resume'], { env })).toMatchObject({ code: 0, stderr: '' });
     expect(resultOf(run)).toEqual(undisturbed);
-  },
-);
+  });
+});
 
 test('a disk that is full ends the run of two workers with what is on it whole, and it goes on when there is room', async () => {
   const disk = out('disk');

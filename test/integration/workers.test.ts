@@ -86,7 +86,9 @@ describe('while it runs', () => {
     expect(resultOf(run)).toEqual(undisturbed);
     const record = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
     expect(record.fleet.library).toMatch(/^TensorFlow \d+\.\d+\.\d+, .+, float32, \d+ threads$/);
-    expect(record.fleet.lost).toEqual([{ worker: 'w2', afterStep: expect.any(Number), why: expect.any(String) }]);
+    expect(record.fleet.lost).toEqual([
+      { worker: 'w2', afterStep: expect.any(Number), at: expect.stringMatching(/^\d{4}-/), why: expect.any(String) },
+    ]);
     expect(record.fleet.sizes.map(({ workers }: { workers: number }) => workers)).toEqual([2, 1, 2]);
     const crews = eventsOf({ stdout } as Finished).filter(({ event }) => event === 'workers') as unknown as { workers: { id: string }[] }[];
     expect(crews.some(({ workers }) => workers.some(({ id }) => id === 'late'))).toBe(true);

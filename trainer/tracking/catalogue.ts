@@ -223,6 +223,12 @@ export const runMetrics = {
     help: 'Rises each time that other workers share the steps.',
     labels: run,
   },
+  worker_info: {
+    type: 'gauge',
+    unit: 'info',
+    help: 'Always 1; which worker has a rank: on a cluster the name of its pod. Join on rank.',
+    labels: { ...run, rank, worker: one('name of the worker') },
+  },
   worker_lateness_seconds: {
     type: 'gauge',
     unit: 'seconds',

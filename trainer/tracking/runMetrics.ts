@@ -19,6 +19,7 @@ export type FleetNews =
       readonly phase: string;
       readonly generation: number;
       readonly workers: readonly {
+        readonly id: string;
         /** Undefined for a spare. */
         readonly rank?: number;
         readonly lanes?: number;
@@ -366,9 +367,10 @@ function* readings(state: RunMetricsState, at: number): Generator<Sample<RunMetr
   if (fleet && members) {
     yield* read('workers_spare', fleet.workers.length - members.length);
     yield* read('generation', fleet.generation);
-    for (const { rank, lateMs, seconds, silentMs, lanes } of members) {
+    for (const { id, rank, lateMs, seconds, silentMs, lanes } of members) {
       if (!Number.isInteger(rank) || rank! < 0 || rank! >= maxRanks) continue;
       const labels = { rank: String(rank) };
+      yield* read('worker_info', 1, { ...labels, worker: cut(id) });
       yield* read('worker_lateness_seconds', lateMs === undefined ? undefined : lateMs / 1000, labels);
       yield* read('worker_compute_seconds', seconds, labels);
       yield* read('worker_silence_seconds', silentMs / 1000, labels);

@@ -51,7 +51,10 @@ const epoch = (number: number, jaccard: number, loss = 1 / number): EpochEvent =
 });
 const workers = (...late: readonly (number | undefined)[]): RunNews => ({
   ...{ event: 'workers', phase: 'computing', generation: 5, dropped: { json: 2, odd: 3 }, refused: { auth: 1, protocol: 0, other: 0 } },
-  workers: [{ silentMs: 0 }, ...late.map((lateMs, rank) => ({ rank, lateMs, seconds: 1 + rank, silentMs: 250, lanes: 2 }))],
+  workers: [
+    { id: 'spare', silentMs: 0 },
+    ...late.map((lateMs, rank) => ({ id: `pod-${rank}`, rank, lateMs, seconds: 1 + rank, silentMs: 250, lanes: 2 })),
+  ],
 });
 
 describe('one process', () => {
@@ -200,6 +203,7 @@ test('workers: who they are, who comes late, who was lost, who did not get in', 
   );
   expect([value('workers'), value('workers_planned'), value('workers_spare'), value('generation')]).toEqual([2, 3, 1, 5]);
   expect(['0', '1', '2'].map(rank => value('worker_lateness_seconds', { rank }))).toEqual([0, 0.25, undefined]);
+  expect(value('worker_info', { rank: '1', worker: 'pod-1' })).toBe(1);
   expect([value('worker_compute_seconds', { rank: '1' }), value('worker_silence_seconds', { rank: '1' })]).toEqual([2, 0.25]);
   expect(['silent', 'other', 'left'].map(reason => value('workers_lost_total', { reason }))).toEqual([1, 1, 0]);
   expect(value('steps_repeated_total')).toBe(2);
@@ -263,7 +267,7 @@ const anyNews: fc.Arbitrary<RunNews> = fc.oneof(
     // Ranks are given once each.
     workers: fc
       .uniqueArray(fc.option(fc.nat(400), { nil: undefined }), { maxLength: 20, selector: rank => rank ?? {} })
-      .map(ranks => ranks.map(rank => ({ rank, lanes: 1, silentMs: 1, seconds: 1, lateMs: 1 }))),
+      .map(ranks => ranks.map(rank => ({ id: '<\n>', rank, lanes: 1, silentMs: 1, seconds: 1, lateMs: 1 }))),
   }),
 );
 
