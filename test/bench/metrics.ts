@@ -250,7 +250,7 @@ ${row('traces, six spans a step', ofTraces)}
 ${row('all that may be asked for', all)}
 
 Nothing was lost: ${taken.values} values and ${taken.spans} spans came. The same steps with metrics and TensorBoard and without, ${flags.pairs} blocks of ${stepsPerBlock} each in turn: median processor time
-${of(watched, 'cpu').toFixed(1)} and ${stepCpu.toFixed(1)} ms a step, of the clock ${of(watched, 'wall').toFixed(1)} and ${stepWall.toFixed(1)} ms; the difference is of the noise.
+${of(watched, 'cpu').toFixed(1)} and ${stepCpu.toFixed(1)} ms a step, of the clock ${of(watched, 'wall').toFixed(1)} and ${stepWall.toFixed(1)} ms. What the two cost by the table is ${((ofMetrics + ofBoard) / 1000).toFixed(2)} ms: more than that is noise of the machine.
 
 A scrape of a run of ${numWorkers} workers over HTTP (${series} series, ${(text.length / 1024).toFixed(0)} KiB), ${scrapes.length} times: median ${median(scrapes).toFixed(1)} ms, 99 of 100 below ${worst.toFixed(1)} ms.
 `,

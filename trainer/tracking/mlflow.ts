@@ -128,7 +128,7 @@ export class MlflowDelivery {
       const metrics = events.flatMap(metricsOf).filter(({ key, step }) => step > (steps.get(key) ?? -1));
       for (let first = 0; first < metrics.length; first += maxMetrics) {
         const batch = metrics.slice(first, first + maxMetrics);
-        await this.#api.post('runs/log-batch', { run_id, metrics: batch }, signal);
+        await this.#api.post('runs/log-batch', { run_id, metrics: batch }, undefined, signal);
         for (const { key, step } of batch) steps.set(key, step);
         values += batch.length;
       }
@@ -137,7 +137,7 @@ export class MlflowDelivery {
     if (status !== info.status) {
       if (status === 'FINISHED') await this.#finish(info, record, signal);
       const end = record.endedAt !== undefined && { end_time: Date.parse(record.endedAt) };
-      await this.#api.post('runs/update', { run_id, status, ...end }, signal);
+      await this.#api.post('runs/update', { run_id, status, ...end }, undefined, signal);
       this.#there = { info: { ...info, status }, steps };
     }
     return { experimentId: info.experiment_id, runId: run_id, values };
@@ -149,7 +149,7 @@ export class MlflowDelivery {
       { key: 'segfleet.best_epoch', value: String(record.best?.epoch) },
       { key: 'segfleet.weights_digest', value: String(record.weights?.digest) },
     ];
-    await this.#api.post('runs/log-batch', { run_id, tags }, signal);
+    await this.#api.post('runs/log-batch', { run_id, tags }, undefined, signal);
     const [, within] = /^mlflow-artifacts:\/([^/].*)$/.exec(artifact_uri) ?? [];
     if (within === undefined) return;
     const { job, record: file, results, curves, overlays } = this.#folder;
@@ -202,7 +202,7 @@ export class MlflowDelivery {
     const known = new Set(data.params?.map(({ key }) => key));
     const params = paramsOf(record.job).filter(({ key }) => !known.has(key));
     for (let first = 0; first < params.length; first += maxParams) {
-      await this.#api.post('runs/log-batch', { run_id: info.run_id, params: params.slice(first, first + maxParams) }, signal);
+      await this.#api.post('runs/log-batch', { run_id: info.run_id, params: params.slice(first, first + maxParams) }, undefined, signal);
     }
     return { info, steps: new Map(data.metrics?.map(({ key, step }) => [key, Number(step)])) };
   }
@@ -210,7 +210,7 @@ export class MlflowDelivery {
   async #remembered(run: string, signal?: AbortSignal): Promise<MlflowRunInfo | undefined> {
     const memory = readMemory(this.#folder.mlflow);
     if (memory?.url !== this.#settings.url || memory.run !== run) return undefined;
-    const found = await orNone(this.#api.get<{ run: MlflowRunInfo }>('runs/get', { run_id: memory.runId }, signal));
+    const found = await orNone(this.#api.get<{ run: MlflowRunInfo }>('runs/get', { run_id: memory.runId }, 'run', signal));
     return found?.run;
   }
 
@@ -219,7 +219,7 @@ export class MlflowDelivery {
     const experimentId = await this.#experiment(signal);
     const filter = `tags."${runTag}" = '${run.replaceAll("'", '')}'`;
     const search = { experiment_ids: [experimentId], filter, max_results: 1 };
-    const { runs = [] } = await this.#api.post<{ runs?: MlflowRunInfo[] }>('runs/search', search, signal);
+    const { runs = [] } = await this.#api.post<{ runs?: MlflowRunInfo[] }>('runs/search', search, undefined, signal);
     if (runs.length > 0) return runs[0];
     const { sweep, trial, ...identity } = identityOf(record.job);
     const about = { loss: identity.loss, model: identity.model, dataset: identity.dataset, ...(sweep && { sweep, trial }) };
@@ -236,6 +236,7 @@ export class MlflowDelivery {
           ...Object.entries(about).map(([key, value]) => ({ key: `segfleet.${key}`, value: cut(value, maxTag) })),
         ],
       },
+      'run',
       signal,
     );
     return made.run;
@@ -244,11 +245,18 @@ export class MlflowDelivery {
   async #experiment(signal?: AbortSignal): Promise<string> {
     const { experiment: name } = this.#settings;
     const find = () =>
-      orNone(this.#api.get<{ experiment: { experiment_id: string } }>('experiments/get-by-name', { experiment_name: name }, signal));
+      orNone(
+        this.#api.get<{ experiment: { experiment_id: string } }>(
+          'experiments/get-by-name',
+          { experiment_name: name },
+          'experiment',
+          signal,
+        ),
+      );
     const found = await find();
     if (found) return found.experiment.experiment_id;
     try {
-      return (await this.#api.post<{ experiment_id: string }>('experiments/create', { name }, signal)).experiment_id;
+      return (await this.#api.post<{ experiment_id: string }>('experiments/create', { name }, 'experiment_id', signal)).experiment_id;
     } catch (error) {
       // Another run of the sweep was quicker.
       const made = error instanceof MlflowRefusal && error.code === 'RESOURCE_ALREADY_EXISTS' ? await find() : undefined;

@@ -108,13 +108,14 @@ export class MlflowApi {
     this.#settings = settings;
   }
 
-  async get<T>(path: string, query: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<T> {
-    return (await this.#send(`${api}/${path}?${new URLSearchParams(query)}`, { method: 'GET' }, signal)) as T;
+  /** @param has what every answer holds */
+  async get<T>(path: string, query: Readonly<Record<string, string>>, has: keyof T & string, signal?: AbortSignal): Promise<T> {
+    return (await this.#send(`${api}/${path}?${new URLSearchParams(query)}`, { method: 'GET' }, signal, has)) as T;
   }
 
-  async post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  async post<T>(path: string, body: unknown, has?: keyof T & string, signal?: AbortSignal): Promise<T> {
     const headers = { 'Content-Type': 'application/json' };
-    return (await this.#send(`${api}/${path}`, { method: 'POST', headers, body: JSON.stringify(body) }, signal)) as T;
+    return (await this.#send(`${api}/${path}`, { method: 'POST', headers, body: JSON.stringify(body) }, signal, has)) as T;
   }
 
   /** Into the store that the server keeps itself. @param path within it */
@@ -128,7 +129,12 @@ export class MlflowApi {
   }
 
   /** @throws MlflowAway, MlflowRefusal */
-  async #send(path: string, request: RequestInit & { headers?: Record<string, string> }, signal?: AbortSignal): Promise<unknown> {
+  async #send(
+    path: string,
+    request: RequestInit & { headers?: Record<string, string> },
+    signal?: AbortSignal,
+    has?: string,
+  ): Promise<unknown> {
     const { url, authorization } = this.#settings;
     const until = AbortSignal.timeout(timeoutMs);
     let status: number;
@@ -146,7 +152,7 @@ export class MlflowApi {
     }
     if (status >= 500 || status === 429 || status === 408) throw new MlflowAway(`answers ${status}`);
     const said = parsed(text);
-    if (status >= 200 && status < 300 && said !== undefined) return said;
+    if (status >= 200 && status < 300 && said && (has === undefined || said[has] !== undefined)) return said;
     const { error_code: code, message } = said ?? {};
     if (typeof code === 'string') throw new MlflowRefusal(`refuses: ${String(message).split('\n')[0]}`, status, code);
     if (status === 401 || status === 403) {

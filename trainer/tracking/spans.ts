@@ -53,12 +53,13 @@ export async function openSpans({ onProblem, env = process.env }: SpansOptions):
   );
   const exporter = new OTLPTraceExporter({ url, ...(!env.OTEL_EXPORTER_OTLP_TIMEOUT && { timeoutMillis }) });
   let hasWarned = false;
+  const warn = (why: string) => {
+    if (!hasWarned) onProblem(`the collector of traces at ${url} takes none (${why}): spans are lost, all else goes on`);
+    hasWarned = true;
+  };
   const telling: typeof exporter.export = (spans, done) =>
     exporter.export(spans, result => {
-      if (result.error && !hasWarned) {
-        hasWarned = true;
-        onProblem(`the collector of traces at ${url} takes none (${reasonOf(result.error)}): spans are lost, all else goes on`);
-      }
+      if (result.error) warn(reasonOf(result.error));
       done(result);
     });
   const provider = new sdk.TracerProvider({
@@ -82,8 +83,15 @@ export async function openSpans({ onProblem, env = process.env }: SpansOptions):
   return {
     record: span => record(span),
     close: async () => {
-      const waited = new Promise<void>(resolve => setTimeout(resolve, patienceMs).unref());
+      let timer: NodeJS.Timeout | undefined;
+      const waited = new Promise<void>(resolve => {
+        timer = setTimeout(() => {
+          warn('no answer in time');
+          resolve();
+        }, patienceMs);
+      });
       await Promise.race([provider.shutdown().catch(() => {}), waited]);
+      clearTimeout(timer);
     },
   };
 }

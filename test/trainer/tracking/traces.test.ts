@@ -96,7 +96,7 @@ test('a collector that is not there is said once, and holds nobody up', async ()
   expect(problems).toEqual([
     expect.stringMatching(/^the collector of traces at \S+\/v1\/traces takes none \(.*\): spans are lost, all else goes on$/),
   ]);
-  expect(performance.now() - started).toBeLessThan(5000);
+  expect(performance.now() - started).toBeLessThan(9000);
 });
 
 test('what is no address is refused; what switches spans off does', async () => {
