@@ -178,5 +178,6 @@ function parsed(text: string): Record<string, unknown> | undefined {
 function reasonOf(error: unknown): string {
   const { name, cause, message } = error as Error;
   if (name === 'TimeoutError' || name === 'AbortError') return 'no answer in time';
-  return (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+  const { code, message: why } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
+  return code ?? why ?? message;
 }
