@@ -48,6 +48,7 @@ describe('a run folder', () => {
       'overlays/worst.png',
       'results.csv',
       'run.json',
+      'steps.csv',
       'weights/best.safetensors',
       'weights/last.safetensors',
     ]);
