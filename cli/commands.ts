@@ -49,6 +49,7 @@ import SweepStatus from './commands/sweep/status.ts';
 import SweepStop from './commands/sweep/stop.ts';
 import Track from './commands/track.ts';
 import Train from './commands/train.ts';
+import Ui from './commands/ui.ts';
 import Wait from './commands/wait.ts';
 import Worker from './commands/worker.ts';
 
@@ -101,6 +102,7 @@ export const commands = {
   'sweep:stop': SweepStop,
   track: Track,
   train: Train,
+  ui: Ui,
   wait: Wait,
   worker: Worker,
 };

@@ -101,6 +101,36 @@ function tintOf(predicted: number, truth: number): readonly number[] | undefined
   return predicted > 0 ? tints.falseAlarm : tints.miss;
 }
 
+/**
+ * What a threshold is moved over: the probability that a pixel belongs to anything, and whether it does, as two grey pictures of the image's own size.
+ *
+ * @param logits [pixels, classes]
+ * @param truth label of each pixel; `ignoredLabel` becomes 128, between nothing (0) and something (255)
+ * @returns PNG files; a probability p is the byte round(255 p), so that above 127 is above 0.5
+ */
+export async function renderProbability(
+  logits: Float32Array,
+  truth: Uint8Array,
+  { height, width, classes, exclusive }: { height: number; width: number; classes: number; exclusive: boolean },
+): Promise<{ readonly probability: Uint8Array; readonly truth: Uint8Array }> {
+  const probabilities = new Uint8Array(height * width);
+  for (let pixel = 0; pixel < probabilities.length; pixel++) {
+    const own = logits.subarray(pixel * classes, (pixel + 1) * classes);
+    const highest = Math.max(...own);
+    // Of exclusive classes the first is none of the others.
+    const probability = exclusive
+      ? 1 - Math.exp(own[0] - highest) / own.reduce((sum, logit) => sum + Math.exp(logit - highest), 0)
+      : 1 / (1 + Math.exp(-highest));
+    probabilities[pixel] = Math.round(255 * probability);
+  }
+  const shown = truth.map(label => (label === ignoredLabel ? 128 : label > 0 ? 255 : 0));
+  const png = (pixels: Uint8Array) =>
+    sharp(pixels, { raw: { width, height, channels: 1 } })
+      .png()
+      .toBuffer();
+  return { probability: await png(probabilities), truth: await png(shown) };
+}
+
 /** Labels that logits [pixels, classes] decide for, as they stand in masks: 0 for none. */
 export function predictedLabels(logits: Float32Array, classes: number, exclusive: boolean): Uint8Array {
   const labels = new Uint8Array(logits.length / classes);

@@ -10,7 +10,7 @@ import { segment } from '../segment.ts';
 import { writeAtomically } from '../storage/files.ts';
 import type { RunFolder } from '../storage/runFolder.ts';
 import type { EpochEvent } from '../tracking/events.ts';
-import { predictedLabels, renderOverlay } from './overlay.ts';
+import { predictedLabels, renderOverlay, renderProbability } from './overlay.ts';
 
 /** One row an epoch. */
 export async function writeResults(file: string, epochs: readonly EpochEvent[]): Promise<void> {
@@ -70,7 +70,7 @@ export function typicalCases(cases: readonly CaseResult[]): Record<'best' | 'med
   return { best: sorted[0], median: sorted[Math.floor((sorted.length - 1) / 2)], worst: sorted.at(-1)! };
 }
 
-/** @returns the files written */
+/** @returns the pictures written; beside each lie its probabilities and its truth */
 export async function writeOverlays(folder: string, { program, store, evaluation, batch }: Examined): Promise<string[]> {
   const { classes, exclusive, image } = program.options;
   const files: string[] = [];
@@ -81,6 +81,9 @@ export async function writeOverlays(folder: string, { program, store, evaluation
     const png = await renderOverlay(source.image, predicted, source.labels, { ...source.size, channels: image.channels });
     const file = join(folder, `${kinds[files.length][0]}.png`);
     await writeAtomically(file, png);
+    // For the live page, whose reader moves the threshold.
+    const maps = await renderProbability(logits, source.labels, { ...source.size, classes, exclusive });
+    for (const [name, map] of Object.entries(maps)) await writeAtomically(file.replace(/png$/, `${name}.png`), map);
     files.push(file);
   }
   return files;

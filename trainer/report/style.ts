@@ -45,11 +45,14 @@ function variables(theme: typeof light, scheme: 'light' | 'dark'): string {
   ].join(';');
 }
 
-export const style = `
+/** The colours, by how the reader has it or as `data-theme` of the root says. */
+export const themes = `
 :root{${variables(light, 'light')}}
 @media (prefers-color-scheme:dark){:root:not([data-theme=light]){${variables(dark, 'dark')}}}
 :root[data-theme=dark]{${variables(dark, 'dark')}}
-*{box-sizing:border-box}
+`;
+
+export const style = `${themes}*{box-sizing:border-box}
 html{scroll-padding-top:1rem;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif}
 .skip{position:absolute;left:-9999px}

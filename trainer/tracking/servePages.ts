@@ -91,7 +91,7 @@ function answer(response: ServerResponse, status: number, { type, body }: Page):
   response.end(body);
 }
 
-function listenError(error: unknown, where: string): unknown {
+export function listenError(error: unknown, where: string): unknown {
   const because = (code: 'conflict' | 'notAllowed' | 'usage', sentence: string) =>
     new SegfleetError(code, `${where}: ${sentence}`, { cause: error });
   switch ((error as NodeJS.ErrnoException).code) {

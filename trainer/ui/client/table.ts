@@ -1,0 +1,117 @@
+/**
+ * A table that is sorted by its heads, and shows a page of rows at a time, however many there are.
+ */
+import { h } from './dom.ts';
+
+export interface Column<T> {
+  readonly name: string;
+  readonly kind: 'text' | 'number';
+  readonly value: (row: T) => string | number | undefined;
+  /** @default the value as text */
+  readonly show?: (row: T) => Node | string;
+}
+
+const byText = new Intl.Collator('en', { numeric: true });
+const pageRows = 50;
+
+export class DataTable<T> {
+  readonly element: HTMLElement;
+  readonly #columns: readonly Column<T>[];
+  readonly #name: string;
+  readonly #sorted: (sort: string) => void;
+  readonly #body = h('tbody');
+  readonly #pager = h('p', { class: 'pager' });
+  readonly #heads: HTMLTableCellElement[];
+  #rows: readonly T[] = [];
+  #sort: string;
+  #first = 0;
+
+  /** @param sort name of a column, after `-` where it falls */
+  constructor(name: string, columns: readonly Column<T>[], sort: string, sorted: (sort: string) => void = () => {}) {
+    this.#name = name;
+    this.#columns = columns;
+    this.#sort = columns.some(column => column.name === sort.replace(/^-/, '')) ? sort : columns[0].name;
+    this.#sorted = sorted;
+    this.#heads = columns.map(({ name, kind }) =>
+      h('th', { scope: 'col', class: kind }, h('button', { type: 'button', click: () => this.#by(name) }, name)),
+    );
+    this.element = h(
+      'div',
+      {},
+      h(
+        'div',
+        { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': name },
+        h('table', {}, h('thead', {}, h('tr', {}, ...this.#heads)), this.#body),
+      ),
+      this.#pager,
+    );
+  }
+
+  set(rows: readonly T[]): void {
+    this.#rows = rows;
+    this.#show();
+  }
+
+  #by(name: string): void {
+    const numeric = this.#columns.find(column => column.name === name)!.kind === 'number';
+    const [once, twice] = numeric ? [`-${name}`, name] : [name, `-${name}`];
+    this.#sort = this.#sort === once ? twice : once;
+    this.#first = 0;
+    this.#sorted(this.#sort);
+    this.#show();
+  }
+
+  #show(): void {
+    const falls = this.#sort.startsWith('-');
+    const by = this.#columns.find(({ name }) => name === this.#sort.replace(/^-/, ''))!;
+    for (const [i, head] of this.#heads.entries()) {
+      if (this.#columns[i] === by) head.setAttribute('aria-sort', falls ? 'descending' : 'ascending');
+      else head.removeAttribute('aria-sort');
+    }
+    const keyed = this.#rows.map(row => ({ row, key: by.value(row) }));
+    keyed.sort((a, b) => {
+      // What there is nothing of comes last, whichever way.
+      if (a.key === undefined || b.key === undefined) return a.key === b.key ? 0 : a.key === undefined ? 1 : -1;
+      const order = typeof a.key === 'number' && typeof b.key === 'number' ? a.key - b.key : byText.compare(String(a.key), String(b.key));
+      return falls ? -order : order;
+    });
+    this.#first = Math.min(this.#first, Math.max(0, Math.floor((keyed.length - 1) / pageRows) * pageRows));
+    const shown = keyed.slice(this.#first, this.#first + pageRows);
+    // Whoever stands on a link stays there when the rows come anew.
+    const focused = this.#body.contains(document.activeElement) ? document.activeElement?.getAttribute('href') : undefined;
+    this.#body.replaceChildren(
+      ...shown.map(({ row }) =>
+        h(
+          'tr',
+          {},
+          ...this.#columns.map(({ kind, value, show }, i) => {
+            const content = show ? show(row) : String(value(row) ?? '–');
+            return i === 0 ? h('th', { scope: 'row', class: kind }, content) : h('td', { class: kind }, content);
+          }),
+        ),
+      ),
+    );
+    if (focused) for (const link of this.#body.querySelectorAll('a')) if (link.getAttribute('href') === focused) link.focus();
+    this.#page(keyed.length);
+  }
+
+  #page(total: number): void {
+    if (total <= pageRows) return this.#pager.replaceChildren();
+    const go = (text: string, first: number) =>
+      h(
+        'button',
+        { type: 'button', disabled: first < 0 || first >= total, 'aria-label': `${text} of ${this.#name}`, click: () => this.#turn(first) },
+        text,
+      );
+    this.#pager.replaceChildren(
+      go('Previous', this.#first - pageRows),
+      ` ${this.#first + 1} to ${Math.min(total, this.#first + pageRows)} of ${total} `,
+      go('Next', this.#first + pageRows),
+    );
+  }
+
+  #turn(first: number): void {
+    this.#first = first;
+    this.#show();
+  }
+}
