@@ -47,6 +47,7 @@ import SweepResume from './commands/sweep/resume.ts';
 import SweepRun from './commands/sweep/run.ts';
 import SweepStatus from './commands/sweep/status.ts';
 import SweepStop from './commands/sweep/stop.ts';
+import Track from './commands/track.ts';
 import Train from './commands/train.ts';
 import Ui from './commands/ui.ts';
 import Wait from './commands/wait.ts';
@@ -99,6 +100,7 @@ export const commands = {
   'sweep:run': SweepRun,
   'sweep:status': SweepStatus,
   'sweep:stop': SweepStop,
+  track: Track,
   train: Train,
   ui: Ui,
   wait: Wait,

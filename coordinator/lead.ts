@@ -169,6 +169,8 @@ class Book {
   #steps: StepEvent[] = [];
   #epochStarted = performance.now();
   #members = 0;
+  /** An epoch or a checkpoint has come since the record last told of the workers. */
+  #isNews = false;
 
   constructor(course: Course, writer: RunWriter) {
     const { position } = writer.restored ?? { position: startOfRun };
@@ -182,6 +184,7 @@ class Book {
   async *take(event: Exclude<CoordinatorEvent, { do: 'end' }>, coordinator: Pick<Coordinator, 'durable'>): AsyncGenerator<LeadEvent> {
     switch (event.do) {
       case 'status':
+        if (this.#isNews) await this.#recordWorkers(event.status);
         return yield { event: 'workers', ...event.status };
       case 'position': {
         const place = placeOfRound(this.#course, event.step);
@@ -209,6 +212,7 @@ class Book {
         if (stepOfEpoch === 0 && step > 0) await this.#writer.writeWeights(state, this.saved);
         const checkpoint = await this.#writer.checkpoint(this.saved, { chunks });
         coordinator.durable(event.step);
+        this.#isNews = true;
         return yield checkpoint;
       }
       case 'settled':
@@ -249,6 +253,7 @@ class Book {
         );
         this.#epochStarted = performance.now();
         this.#steps = [];
+        this.#isNews = true;
         return this.#writer.writeResults();
       }
       case 'validating':
@@ -258,10 +263,19 @@ class Book {
     }
   }
 
-  #record({ size, lost, library }: { size?: Fleet['sizes'][number]; lost?: Fleet['lost'][number]; library?: string }): Promise<void> {
+  #recordWorkers({ workers }: Status): Promise<void> {
+    this.#isNews = false;
+    const members = workers.flatMap(({ id: worker, rank, lanes = 0, seconds, lateMs }) =>
+      rank === undefined ? [] : [{ worker, rank, lanes, seconds, lateMs }],
+    );
+    return this.#record({ latest: { step: this.#writer.told.step, at: this.#writer.now().toISOString(), workers: members } });
+  }
+
+  #record({ size, lost, library, latest }: FleetNews): Promise<void> {
     const before: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
     return this.#writer.updateFleet({
       library: library ?? before.library,
+      latest: latest ?? before.latest,
       sizes: size ? [...before.sizes, size] : before.sizes,
       lost: lost ? [...before.lost, lost] : before.lost,
     });
@@ -274,3 +288,7 @@ const further = <P extends Place>(one: P, other: P): P =>
   one.step > other.step || (one.step === other.step && one.epoch > other.epoch) ? one : other;
 
 type Fleet = NonNullable<RunRecord['fleet']>;
+interface FleetNews extends Pick<Fleet, 'library' | 'latest'> {
+  readonly size?: Fleet['sizes'][number];
+  readonly lost?: Fleet['lost'][number];
+}

@@ -92,6 +92,34 @@ export const chartValuesSchema = z.strictObject({
     })
     .prefault({})
     .describe('Metrics of the operator.'),
+  podMonitor: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe('For the Prometheus operator. networkPolicy.prometheusNamespace lets it ask.'),
+      interval: z.string().default('15s').describe('Between two looks.'),
+      labels: texts.default({}).describe('By which Prometheus chooses what it looks at.'),
+    })
+    .prefault({})
+    .describe('Metrics of runs, told by their coordinators.'),
+  dashboards: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe('As ConfigMaps, which the sidecar of Grafana finds.'),
+      labels: texts.default({ grafana_dashboard: '1' }).describe('By which it finds them.'),
+      annotations: texts.default({}).describe('Such as the folder that they go to.'),
+    })
+    .prefault({})
+    .describe('Of Grafana.'),
+  alerts: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe('A PrometheusRule, for the Prometheus operator.'),
+      labels: texts.default({}).describe('By which Prometheus chooses its rules.'),
+      runbooks: z
+        .string()
+        .regex(/^[^\s"\\{}]+$/)
+        .default('docs/runbooks.md')
+        .describe('Where those who are alerted read docs/runbooks.md: a URL.'),
+    })
+    .prefault({})
+    .describe('When somebody should look.'),
   networkPolicy: z
     .strictObject({
       enabled: z.boolean().default(true).describe('Of the operator. Those of jobs are always made.'),

@@ -8,7 +8,7 @@ import type { BackOff, Clock } from './clock.ts';
 import { coordinatorPodOf, Decisions, type DecisionsOptions } from './decisions.ts';
 import { EventRecorder } from './eventRecorder.ts';
 import { Evidence } from './evidence.ts';
-import { Keeper } from './keeper.ts';
+import { Keeper, type KeeperOptions } from './keeper.ts';
 import { KeySecrets } from './keySecrets.ts';
 import { errorFields, type Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -31,6 +31,7 @@ export interface ControllerOptions extends Pick<DecisionsOptions, 'settings' | '
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly trace?: KeeperOptions<never>['trace'];
   readonly times?: ControllerTimes;
 }
 
@@ -52,7 +53,7 @@ export class Controller {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { api, namespaces, identity, check, clock, random, log, metrics, settings, times } = options;
+    const { api, namespaces, identity, check, clock, random, log, metrics, trace, settings, times } = options;
     const caches = new Caches({
       api,
       namespaces,
@@ -89,7 +90,7 @@ export class Controller {
     const evidence = new Evidence({ api, clock, onError: (doing, error) => log('warn', doing, errorFields(error)) });
     const decisions = new Decisions({ ...options, caches, progress: this.#progress, secrets, evidence });
     const common = {
-      ...{ api, caches, secrets, recorder, check, clock, random, log, metrics },
+      ...{ api, caches, secrets, recorder, check, clock, random, log, metrics, trace },
       ...definedOf({ errorBackOff: times?.errorBackOff, lookAgainMs: times?.lookAgainMs }),
     };
     this.#jobs = new Keeper({

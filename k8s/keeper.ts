@@ -2,6 +2,7 @@
  * Keeps all objects of one kind as they should be: a key out of the queue is looked up, decided upon, and what was decided is carried out. It acts only
  * while this process leads.
  */
+import type { SpanRecord } from '../trainer/tracking/spans.ts';
 import type { BackOff, Clock } from './clock.ts';
 import { concernsUsers, Effects, type EffectsOptions, type Owner, type PlanOf, Rejection } from './effects.ts';
 import type { EventRecorder } from './eventRecorder.ts';
@@ -35,6 +36,8 @@ export interface KeeperOptions<O extends Owner> extends Pick<EffectsOptions, 'ap
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Told of every reconcile when it is over. */
+  readonly trace?: (span: SpanRecord) => void;
   readonly errorBackOff?: BackOff;
   /** Every object is looked at so often even if nothing happens. @default 600_000 */
   readonly lookAgainMs?: number;
@@ -82,24 +85,31 @@ export class Keeper<O extends Owner> {
   }
 
   async #work(key: string): Promise<number | undefined> {
-    const { clock, random, metrics, find, isOthers, lookAgainMs = 600_000 } = this.#options;
+    const { what, clock, random, metrics, find, isOthers, trace, lookAgainMs = 600_000 } = this.#options;
     const object = find(key);
     if (!object || object.metadata.deletionTimestamp || isOthers(object)) return this.#forget(key);
     const waitMs = this.#expectations.waitMs(key, clock.now());
     if (waitMs > 0) return waitMs;
     const end = metrics.reconcileSeconds.startTimer();
+    const spans = trace && new ReconcileSpans();
+    let failure: unknown;
     try {
-      const againMs = await this.#reconcile(key, object);
+      const againMs = await this.#reconcile(key, object, spans);
       return Math.min(againMs ?? Number.POSITIVE_INFINITY, lookAgainMs * (0.75 + random() / 4));
+    } catch (error) {
+      failure = error;
+      throw error;
     } finally {
       end();
+      if (spans) trace(spans.end({ 'segfleet.kind': what, 'segfleet.key': key }, failure));
     }
   }
 
   /** @returns after how long to reconcile again, if that is known */
-  async #reconcile(key: string, object: O): Promise<number | undefined> {
+  async #reconcile(key: string, object: O, spans?: ReconcileSpans): Promise<number | undefined> {
     const { decider, recorder } = this.#options;
     const { plan, againMs } = await decider.decide(key, object);
+    spans?.next('carry out');
     try {
       const soonMs = await this.#effects.carryOut(object, plan);
       if (decider.isAcceptedBy(key, object, plan)) return 0;
@@ -142,5 +152,27 @@ export class Keeper<O extends Owner> {
     this.#expectations.forget(key);
     this.#effects.forget(key);
     this.#options.decider.forget(key);
+  }
+}
+
+/** How long the parts of one reconcile take. */
+class ReconcileSpans {
+  readonly #start = Date.now();
+  readonly #children: SpanRecord[] = [];
+  #name = 'decide';
+  #since = this.#start;
+
+  /** What went on is over, and this begins. */
+  next(name: string): void {
+    const end = Date.now();
+    this.#children.push({ name: this.#name, start: this.#since, end });
+    this.#name = name;
+    this.#since = end;
+  }
+
+  end(attributes: SpanRecord['attributes'], failure: unknown): SpanRecord {
+    this.next('');
+    const error = failure === undefined ? undefined : (failure as Error).message;
+    return { name: 'reconcile', start: this.#start, end: this.#since, attributes, error, children: this.#children };
   }
 }

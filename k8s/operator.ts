@@ -5,6 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SegfleetError } from '../trainer/errors.ts';
+import { openSpans } from '../trainer/tracking/spans.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
 import { Controller, type ControllerOptions, type ControllerTimes } from './controller.ts';
 import { Election, type ElectionOptions, type LeaseTimes } from './lease.ts';
@@ -64,6 +65,7 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   const { api, lease, identity, log, signal, times } = options;
   const clock = systemClock;
   const metrics = createMetrics();
+  const spans = await openSpans({ onProblem: problem => log('warn', problem) });
   const election: Election = new Election({
     api,
     lease,
@@ -77,7 +79,14 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
     },
     onError: error => log('warn', 'the lease could not be read or renewed', errorFields(error)),
   });
-  const controller = new Controller({ ...options, check: () => election.check(), clock, random: Math.random, metrics });
+  const controller = new Controller({
+    ...options,
+    check: () => election.check(),
+    clock,
+    random: Math.random,
+    metrics,
+    trace: spans?.record,
+  });
   const term = new Term(stop => controller.lead(stop));
   const server = await serve(options.listen, { election, controller, metrics, requests: () => api.requests });
   const { address, port } = server.address() as AddressInfo;
@@ -103,6 +112,7 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   if (finished) await election.release();
   stopCaches.abort();
   await caching;
+  await spans?.close();
   await closed(server);
   await api.close();
   log('info', 'the operator has ended');

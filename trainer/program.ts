@@ -600,8 +600,11 @@ export class Program {
         const gradients = gradientsOf(this.#trainable().map(({ name }) => values.get(name)!));
         return { gradients: gradients.map(outputOf), rest };
       });
-      const posts = traced.gradients.map((gradient, i) => mailbox.post(mailbox.dimensions.length + i, gradient));
-      return { ...inputs, ...traced, share, batchImages, posts, wrapped, mailbox };
+      // Fetched or posted, each leaves by such a node: on a GPU TensorFlow moves layouts about, but not of nodes that are themselves fetched, and a
+      // gradient of batch norm in another layout has other bits.
+      const gradients = traced.gradients.map(gradient => graph.passOn(gradient));
+      const posts = gradients.map((gradient, i) => mailbox.post(mailbox.dimensions.length + i, gradient));
+      return { ...inputs, ...traced, gradients, share, batchImages, posts, wrapped, mailbox };
     });
   }
 

@@ -40,6 +40,18 @@ export interface RunRecord {
     readonly library?: string;
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
     readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly at: string; readonly why: string }[];
+    /** Who shared the steps after the newest epoch or checkpoint: seconds that each computed in its last step, milliseconds that it came after the first. */
+    readonly latest?: {
+      readonly step: number;
+      readonly at: string;
+      readonly workers: readonly {
+        readonly worker: string;
+        readonly rank: number;
+        readonly lanes: number;
+        readonly seconds?: number;
+        readonly lateMs?: number;
+      }[];
+    };
   };
   /** Where it began with the weights of another run. */
   readonly forkedFrom?: { readonly run: string; readonly step: number; readonly epoch: number };

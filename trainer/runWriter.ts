@@ -233,7 +233,7 @@ export class RunWriter {
     const position = restored?.position ?? startOfRun;
     const again = before && { at: now().toISOString(), step: position.step, differs: differences(before, begun), after: howEnded(before) };
     const record = again ? { ...begun, fleet: before.fleet, resumed: [...begun.resumed, again] } : begun;
-    const log = await EventLog.open(folder.events, mayBeAhead ? undefined : position);
+    const log = await EventLog.open(folder.events, mayBeAhead ? undefined : position, { table: folder.steps });
     // Whoever wrote that checkpoint may have ended before it said so.
     if (restored && !log.hasCheckpoint(position)) log.append(checkpointEvent(position), now());
     return new RunWriter({ folder, mirror, course, now, before, store, restored, checkpoints, record, log });
@@ -256,7 +256,7 @@ export class RunWriter {
   /** Drops the events beyond this place: what they tell of is done again. */
   async rewind(place: Pick<Position, 'step' | 'epoch'>): Promise<void> {
     this.#log.close();
-    this.#log = await EventLog.open(this.folder.events, place);
+    this.#log = await EventLog.open(this.folder.events, place, { table: this.folder.steps });
   }
 
   say<E extends TrainEvent>(event: E): E {

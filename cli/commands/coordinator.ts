@@ -2,7 +2,18 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal, tensorboardFlag } from '../base.ts';
+import {
+  BaseCommand,
+  keysFlag,
+  mlflowFlag,
+  outFlag,
+  program,
+  resumeFlag,
+  setFlag,
+  stopSignal,
+  tensorboardFlag,
+  trackWith,
+} from '../base.ts';
 import { leaveLastWord } from '../termination.ts';
 
 export default class CoordinatorCommand extends BaseCommand {
@@ -43,6 +54,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       description: 'Tell with the progress, and at the end, what each epoch shows of this metric: validation/jaccard.',
     }),
     tensorboard: tensorboardFlag,
+    mlflow: mlflowFlag,
     keys: keysFlag,
   };
 
@@ -57,13 +69,19 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { serveProgress } = await import('../../coordinator/progressServer.ts');
     const { Reports } = await import('../../coordinator/objectiveReports.ts');
     const { RunFolder } = await import('../../trainer/storage/runFolder.ts');
-    const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
-    const { TensorBoardLog } = await import('../../trainer/tracking/tensorboard.ts');
+    const { identityOf } = await import('../../trainer/tracking/identity.ts');
+    const { RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
+    const { Trackers } = await import('../../trainer/tracking/trackers.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
     const out = flags.out ?? defaultOut(loaded.job);
     const file = flags.keys ?? join('.', `${name}.keys.json`);
+    const { tensorboard, mlflow } = flags;
+    const trackers = await Trackers.open(loaded.job, {
+      ...{ tensorboard, mlflow, laterWith: trackWith },
+      onProblem: problem => view.tellProblem(problem),
+    });
     const keys = flags.listen.startsWith('tcp:')
       ? await (existsSync(file) ? readRunKeys(file, name) : createRunKeys(file, name))
       : undefined;
@@ -78,13 +96,10 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     let state = startProgress(name, loaded.job.spec.workers.replicas);
     const metrics = new RunMetrics(identityOf(loaded.job));
     const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told, metrics);
-    const board = flags.tensorboard ? new TensorBoardLog(loaded.job, { onProblem: problem => this.warn(problem) }) : undefined;
-    let failed = false;
     const resume = flags.continue ? 'ifBegun' : flags.resume;
     const { listen, mirror } = flags;
     try {
-      for await (const event of metrics.watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal }))) {
-        board?.take(event);
+      for await (const event of trackers.watch(metrics.watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal })), signal)) {
         view.show(event);
         state = advanceProgress(state, event, new Date());
         reports?.take(event);
@@ -94,11 +109,9 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
         leaveLastWord({ result: { ...result, ...(reports && { objective: reports.last }) } });
       }
     } catch (error) {
-      failed = true;
       state = advanceProgress(state, { event: 'failed' }, new Date());
       throw error;
     } finally {
-      board?.close({ failed });
       view.close();
       await metrics.close(signal);
       await progress?.close();

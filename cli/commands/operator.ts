@@ -8,7 +8,7 @@ export default class Operator extends BaseCommand {
   static override description =
     `Makes what each job needs, follows its run and says in its status where it stands, until it is stopped. Of several only the one that holds the lease acts; the others take over when it is gone.
 
-Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) tell how it is.`;
+Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) tell how it is. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, its reconciles are sent there as traces.`;
   static override examples = [
     '<%= config.bin %> operator --image registry.example/segfleet:0.1.0 --store s3://runs/models --store-secret store',
     '<%= config.bin %> operator --namespace team --image segfleet:dev --context kind-test',

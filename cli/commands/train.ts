@@ -2,14 +2,27 @@ import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import type { LeadEvent } from '../../coordinator/lead.ts';
 import type { RunRecord } from '../../trainer/runRecord.ts';
-import { BaseCommand, metricsPortFlag, outFlag, program, resumeFlag, setFlag, stopSignal, tensorboardFlag } from '../base.ts';
+import {
+  BaseCommand,
+  metricsPortFlag,
+  mlflowFlag,
+  outFlag,
+  program,
+  resumeFlag,
+  setFlag,
+  stopSignal,
+  tensorboardFlag,
+  trackWith,
+} from '../base.ts';
 
 export default class Train extends BaseCommand {
   static override summary = 'Train a network as a job file says.';
   static override description =
-    `Writes a run folder: run.json (the record), job.yaml (the resolved job), metrics.ndjson, results.csv, checkpoints/, weights/{best,last}.safetensors, curves/*.svg, overlays/*.png.
+    `Writes a run folder: run.json (the record), job.yaml (the resolved job), metrics.ndjson, results.csv, steps.csv, checkpoints/, weights/{best,last}.safetensors, curves/*.svg, overlays/*.png.
 
-With --workers, processes on this machine share each step; the result is the same, to the bit. Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits, with any number of workers.`;
+With --workers, processes on this machine share each step; the result is the same, to the bit. Ctrl-C and SIGTERM stop at the next step and write a checkpoint (exit codes 130 and 75); --resume goes on from it, to the same bits, with any number of workers.
+
+With OTEL_EXPORTER_OTLP_ENDPOINT in the environment it sends traces of its steps there.`;
   static override examples = [
     '<%= config.bin %> train job.yaml',
     '<%= config.bin %> train job.yaml --set loss.name=dice --set training.epochs=10 --out runs/dice',
@@ -23,6 +36,7 @@ With --workers, processes on this machine share each step; the result is the sam
     resume: resumeFlag,
     'metrics-port': metricsPortFlag,
     tensorboard: tensorboardFlag,
+    mlflow: mlflowFlag,
     workers: Flags.integer({ min: 1, description: 'Worker processes that share each step; at most training.lanes.' }),
   };
 
@@ -43,22 +57,21 @@ With --workers, processes on this machine share each step; the result is the sam
       const { trainWithWorkers } = await import('../../coordinator/local.ts');
       return trainWithWorkers({ ...options, workers });
     };
-    const { identityOf, RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
-    const { TensorBoardLog } = await import('../../trainer/tracking/tensorboard.ts');
+    const { identityOf } = await import('../../trainer/tracking/identity.ts');
+    const { RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
+    const { Trackers } = await import('../../trainer/tracking/trackers.ts');
     const { serveMetrics } = await import('../../trainer/tracking/serveMetrics.ts');
+    const { tensorboard, mlflow } = flags;
+    const trackers = await Trackers.open(loaded.job, {
+      ...{ tensorboard, mlflow, laterWith: trackWith },
+      onProblem: problem => view.tellProblem(problem),
+    });
     const metrics = new RunMetrics(identityOf(loaded.job));
     const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);
     if (server) view.tellMetrics(server.url);
-    const board = flags.tensorboard ? new TensorBoardLog(loaded.job, { onProblem: problem => this.warn(problem) }) : undefined;
-    let failed = true;
     try {
-      for await (const event of metrics.watch<LeadEvent, RunRecord>(await start())) {
-        board?.take(event);
-        view.show(event);
-      }
-      failed = false;
+      for await (const event of trackers.watch(metrics.watch<LeadEvent, RunRecord>(await start()), signal)) view.show(event);
     } finally {
-      board?.close({ failed });
       view.close();
       await metrics.close(signal);
       await server?.close();

@@ -80,6 +80,15 @@ export class TrainingView {
     else this.#print(`metrics for Prometheus: ${url}/metrics`);
   }
 
+  /** Of something beside the run, which goes on. */
+  tellProblem(message: string): void {
+    if (this.#options.json) this.#stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event: 'problem', message })}\n`);
+    else {
+      this.#live?.clear();
+      process.stderr.write(`warning: ${message}\n`);
+    }
+  }
+
   /** Leaves the cursor below what was written. */
   close(): void {
     this.#live?.done();

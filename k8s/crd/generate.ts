@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { referencePage } from '../../trainer/tracking/reference.ts';
 import { generatedChartFiles } from '../chartValues.ts';
+import { monitoringFiles } from '../monitoring/files.ts';
 import type { Definition } from './definition.ts';
 import { sweep } from './sweep.ts';
 import { trainingJob } from './trainingJob.ts';
@@ -47,6 +48,7 @@ export function generatedFiles(): GeneratedFile[] {
       { file: `charts/segfleet/templates/crds/${name}.yaml`, contents: template(definition) },
     ]),
     ...generatedChartFiles(),
+    ...monitoringFiles(),
     { file: 'docs/metrics.md', contents: referencePage() },
   ];
 }

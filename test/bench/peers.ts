@@ -24,15 +24,17 @@ export const webdatasetPython = async (): Promise<string> => environment('webdat
 /** That which reads our event files, alone. */
 export const tensorboardPython = async (): Promise<string> => environment('tensorboard', 'tensorboard-requirements.txt');
 
+/** That of an MLflow server, alone: the small package of it, and what its server needs besides. */
+export const mlflowPython = async (): Promise<string> => environment('mlflow', 'mlflow-requirements.txt');
+
+/** Whether it has been installed. */
+export const hasMlflow = (): boolean => existsSync(join(folderOf('mlflow', 'mlflow-requirements.txt'), 'complete'));
+
 /** @param base interpreter of an environment whose packages this one has too */
 function environment(name: string, requirementsFile: string, base?: string): string {
   const requirements = requirementsOf(requirementsFile);
   const text = readFileSync(requirements, 'utf8');
-  const key = createHash('sha256')
-    .update(text + (base ?? ''))
-    .digest('hex')
-    .slice(0, 12);
-  const folder = join(cacheFolder(), `${name}-${key}`);
+  const folder = folderOf(name, requirementsFile, base);
   const python = join(folder, 'bin', 'python');
   if (existsSync(join(folder, 'complete'))) return python;
   rmSync(folder, { recursive: true, force: true });
@@ -44,6 +46,15 @@ function environment(name: string, requirementsFile: string, base?: string): str
   run('touch', join(folder, 'complete.partial'));
   renameSync(join(folder, 'complete.partial'), join(folder, 'complete'));
   return python;
+}
+
+function folderOf(name: string, requirementsFile: string, base = ''): string {
+  const text = readFileSync(requirementsOf(requirementsFile), 'utf8');
+  const key = createHash('sha256')
+    .update(text + base)
+    .digest('hex')
+    .slice(0, 12);
+  return join(cacheFolder(), `${name}-${key}`);
 }
 
 function packagesOf(python: string): string {

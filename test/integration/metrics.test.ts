@@ -6,13 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parseJob } from '../../trainer/spec.ts';
-import { identityOf, RunMetrics } from '../../trainer/tracking/liveMetrics.ts';
+import { identityOf } from '../../trainer/tracking/identity.ts';
+import { RunMetrics } from '../../trainer/tracking/liveMetrics.ts';
+import { metricsOf } from '../../trainer/tracking/mlflow.ts';
 import { serveMetrics } from '../../trainer/tracking/serveMetrics.ts';
 import { train } from '../../trainer/train.ts';
 import { newestCheckpoint, writeCheckpoint } from '../tools/checkpoints.ts';
 import { segfleet } from '../tools/cli.ts';
 import { parseExposition, promtoolFindings, readSeries } from '../tools/exposition.ts';
 import { sharedJob, smallJob, writeJob } from '../tools/jobs.ts';
+import { readMlflow, startMemoryMlflow } from '../tools/mlflowServer.ts';
+import { startCollector } from '../tools/otlpCollector.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import { type Seen, startS3Server } from '../tools/s3Server.ts';
 import { readEventFiles, scalarsIn } from '../tools/tensorboard.ts';
@@ -143,9 +147,13 @@ test('many workers: `train --metrics-port 0` says where, and waits at the end fo
   const reads: (Read & { text: string })[] = [];
   let url = '';
   let scraping = Promise.resolve();
+  await using collector = await startCollector();
+  await using mlflow = await startMemoryMlflow();
+  const trackers = ['--tensorboard', '--mlflow', mlflow.url];
   const { code, stderr } = await segfleet(
-    ['train', at('shared.yaml'), '--out', at('shared'), '--workers', '2', '--metrics-port', '0', '--tensorboard', '--json'],
+    ['train', at('shared.yaml'), '--out', at('shared'), '--workers', '2', '--metrics-port', '0', ...trackers, '--json'],
     {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'training' },
       onLine: line => {
         const event = JSON.parse(line);
         if (event.event === 'metrics') url = event.url;
@@ -172,6 +180,28 @@ test('many workers: `train --metrics-port 0` says where, and waits at the end fo
     .filter(({ event }) => event === 'epoch')
     .map(({ step, validation }) => [step, Math.fround(validation.pooled.jaccard)]);
   expect(scalarsIn(events)['validation/jaccard']).toEqual(jaccards);
+  const { runId } = JSON.parse(readFileSync(at('shared', 'mlflow.json'), 'utf8'));
+  const { run, metrics } = await readMlflow(mlflow.url, runId);
+  expect([run.info.status, metrics]).toEqual(['FINISHED', expect.arrayContaining(told.flatMap(event => metricsOf(event)))]);
+  const rows = readFileSync(at('shared', 'steps.csv'), 'utf8').trim().split('\n').slice(1);
+  expect(rows.map(row => row.split(',').slice(0, 3).map(Number))).toEqual(
+    told.filter(({ event }) => event === 'step').map(({ step, epoch, loss }) => [step, epoch, loss]),
+  );
+
+  expect(collector.faults).toEqual([]);
+  const named = Map.groupBy(collector.spans, ({ name }) => name);
+  const count = (name: string) => named.get(name)?.length;
+  expect([count('step'), count('validation'), count('checkpoint'), count('run')]).toEqual([6, 3, 3, 1]);
+  const steps = new Map(named.get('step')!.map(span => [span.spanId, span]));
+  for (const phase of ['data', 'compute', 'exchange', 'commit', 'apply']) {
+    for (const span of named.get(phase)!) {
+      const step = steps.get(span.parentSpanId!)!;
+      expect([span.traceId, span.start >= step.start - 1, span.end <= step.end + 1]).toEqual([step.traceId, true, true]);
+    }
+    expect(new Set(named.get(phase)!.map(({ parentSpanId }) => parentSpanId)).size).toBe(6);
+  }
+  expect(named.get('run')![0]).toMatchObject({ attributes: { 'segfleet.run': 'small' }, resource: { 'service.name': 'training' } });
+
   const images = events.flatMap(({ summary }) => summary?.value ?? []).filter(({ image }) => image);
   expect(images.map(({ tag, image }) => [tag, Buffer.from(image!.encodedImageString)])).toEqual(
     ['best', 'median', 'worst'].map(name => [`overlay/${name}`, readFileSync(at('shared', 'overlays', `${name}.png`))]),

@@ -62,6 +62,8 @@ async function resumes(run: string): Promise<void> {
     .split('\n')
     .map(line => JSON.parse(line));
   expect(steps.filter(({ event }) => event === 'step').map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const rows = readFileSync(join(run, 'steps.csv'), 'utf8').trim().split('\n').slice(1);
+  expect(rows.map(row => Number(row.split(',')[0]))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 test('the same job, run again, gives the same digest', async () => {

@@ -46,6 +46,7 @@ describe('a run folder', () => {
       ...['best', 'median', 'worst'].flatMap(kind => [kind, `${kind}.probability`, `${kind}.truth`].map(name => `overlays/${name}.png`)),
       'results.csv',
       'run.json',
+      'steps.csv',
       'weights/best.safetensors',
       'weights/last.safetensors',
     ]);

@@ -85,6 +85,12 @@ describe('while it runs', () => {
     expect(await added).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('late: the run is finished') });
     expect(resultOf(run)).toEqual(undisturbed);
     const record = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
+    expect(record.fleet.latest).toMatchObject({
+      step: expect.any(Number),
+      workers: expect.arrayContaining([
+        { worker: 'w1', rank: expect.any(Number), lanes: expect.any(Number), seconds: expect.any(Number), lateMs: expect.any(Number) },
+      ]),
+    });
     expect(record.fleet.library).toMatch(/^TensorFlow \d+\.\d+\.\d+, .+, float32, \d+ threads$/);
     expect(record.fleet.lost).toEqual([
       { worker: 'w2', afterStep: expect.any(Number), at: expect.stringMatching(/^\d{4}-/), why: expect.any(String) },

@@ -5,17 +5,22 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { parse } from 'yaml';
 import Operator from '../../cli/commands/operator.ts';
 import { type Api, connect } from '../../k8s/api.ts';
 import { generatedChartFiles, valuesTable, withTable } from '../../k8s/chartValues.ts';
+import { dashboards } from '../../k8s/monitoring/files.ts';
+import { podTemplate } from '../../k8s/resources/podTemplate.ts';
 import { type ControlPlane, startControlPlane } from '../tools/controlPlane.ts';
 import { chartFolder, Helm, type Rendered, type Values } from '../tools/helm.ts';
 import { may, type Resource, resourcesOf, rightsOf } from '../tools/rights.ts';
 import { type TemporaryFolder, temporaryFolder } from '../tools/temporaryFolder.ts';
 import { hasHelm, hasKubernetes } from '../tools/tools.ts';
+import { fullJob, recipeOf } from '../tools/trainingJobs.ts';
 
 const soon = { timeout: 30_000, interval: 100 };
 const root = join(import.meta.dirname, '..', '..');
+const chartFiles = join('charts', 'segfleet', 'files');
 
 let folder: TemporaryFolder;
 beforeAll(() => {
@@ -43,7 +48,7 @@ const usual = [
   'ServiceAccount segfleet-operator',
 ].sort();
 
-/** Whatever can be set, but for a ServiceMonitor, whose kind not every cluster has. */
+/** Whatever can be set, but for what is of the Prometheus operator, whose kinds not every cluster has. */
 const allValues: Values = {
   replicas: 3,
   namespaces: ['team-a', 'team-b'],
@@ -55,6 +60,7 @@ const allValues: Values = {
   serviceAccount: { annotations: { 'cloud.invalid/role': 'trainer' } },
   ...withoutKinds,
   networkPolicy: { prometheusNamespace: 'monitoring' },
+  dashboards: { enabled: true, labels: { found: 'so' }, annotations: { folder: 'training' } },
   priorityClassName: 'system-cluster-critical',
   nodeSelector: { disk: 'fast' },
   tolerations: [{ key: 'spot', operator: 'Exists', effect: 'NoSchedule' }],
@@ -106,6 +112,13 @@ describe.skipIf(!hasHelm())('the chart', () => {
     ],
     ['with one replica, which no budget keeps on its node', { replicas: 1 }, { gone: ['PodDisruptionBudget segfleet-operator'] }],
     ['with a ServiceMonitor', { serviceMonitor: { enabled: true } }, { come: ['ServiceMonitor segfleet-operator'] }],
+    ['with a PodMonitor', { podMonitor: { enabled: true } }, { come: ['PodMonitor segfleet-operator-runs'] }],
+    [
+      'with dashboards',
+      { dashboards: { enabled: true } },
+      { come: dashboards.map(({ name }) => `ConfigMap segfleet-operator-dashboard-${name}`) },
+    ],
+    ['with alerts', { alerts: { enabled: true } }, { come: ['PrometheusRule segfleet-operator'] }],
     ['without a NetworkPolicy', { networkPolicy: { enabled: false } }, { gone: ['NetworkPolicy segfleet-operator'] }],
     [
       'without roles of users',
@@ -131,7 +144,8 @@ describe.skipIf(!hasHelm())('the chart', () => {
   });
 
   test('labels all that it makes, and no label is set over its own', async () => {
-    const more = { ...allValues, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } }, labels: { release: 'x' } };
+    const watched = { enabled: true, labels: { release: 'prometheus' } };
+    const more = { ...allValues, serviceMonitor: watched, podMonitor: watched, alerts: watched, labels: { release: 'x' } };
     for (const objects of [plain, await helm.render(more)]) {
       const wrong = objects.filter(({ metadata: { labels } }) => !hasAll(labels, standardLabels));
       expect(wrong.map(titleOf)).toEqual([]);
@@ -284,6 +298,51 @@ describe.skipIf(!hasHelm())('the chart', () => {
     });
   });
 
+  test('has a PodMonitor that finds coordinators where jobs are, at a port that they have', async () => {
+    const monitorFor = async (namespaces: string[]) => {
+      const podMonitor = { enabled: true, interval: '5s', labels: { release: 'prometheus' } };
+      const objects = await helm.render({ ...withoutKinds, namespaces, podMonitor });
+      return objects.find(({ kind }) => kind === 'PodMonitor')!;
+    };
+    const { metadata, spec } = await monitorFor([]);
+    expect(metadata.labels).toMatchObject({ release: 'prometheus', 'app.kubernetes.io/name': 'segfleet' });
+    expect(spec.namespaceSelector).toEqual({ any: true });
+    expect((await monitorFor(['team-a', 'team-b', 'team-a'])).spec.namespaceSelector).toEqual({ matchNames: ['team-a', 'team-b'] });
+    const pods = (['coordinator', 'worker'] as const).map(component => podTemplate(recipeOf(fullJob), component, { args: [] }));
+    const { matchLabels } = spec.selector;
+    expect(pods.map(({ metadata }) => hasAll(metadata.labels, matchLabels))).toEqual([true, false]);
+    const [{ ports }] = pods[0].spec.containers;
+    expect(ports).toContainEqual({ name: spec.podMetricsEndpoints[0].port, containerPort: 8080 });
+  });
+
+  test('has dashboards with the labels by which they are found, as they were made', async () => {
+    const maps = async (values: Values) =>
+      (await helm.render({ ...withoutKinds, dashboards: { enabled: true, ...values } })).filter(({ kind }) => kind === 'ConfigMap');
+    for (const { metadata, data } of await maps({})) {
+      expect(metadata.labels).toMatchObject({ grafana_dashboard: '1' });
+      const [[file, contents]] = Object.entries<string>(data);
+      const { name } = dashboards.find(dashboard => metadata.name!.endsWith(dashboard.name))!;
+      expect([file, contents]).toEqual([
+        `segfleet-${name}.json`,
+        readFileSync(join(root, chartFiles, 'dashboards', `${name}.json`), 'utf8'),
+      ]);
+    }
+    const [{ metadata }] = await maps({ labels: { found: 'so' }, annotations: { grafana_folder: 'training' } });
+    expect(metadata).toMatchObject({ labels: { found: 'so' }, annotations: { grafana_folder: 'training' } });
+  });
+
+  test('has the rules of alerts as they were made, with runbooks where it is told', async () => {
+    const rulesFor = async (alerts: Values) =>
+      (await helm.render({ ...withoutKinds, alerts: { enabled: true, ...alerts } })).find(({ kind }) => kind === 'PrometheusRule')!;
+    const made = readFileSync(join(root, chartFiles, 'alerts.yaml'), 'utf8');
+    expect((await rulesFor({})).spec).toEqual(parse(made));
+    const page = 'https://wiki.invalid/runbooks';
+    const { metadata, spec } = await rulesFor({ runbooks: page, labels: { release: 'prometheus' } });
+    expect(metadata.labels).toMatchObject({ release: 'prometheus' });
+    expect(spec).toEqual(parse(made.replaceAll('docs/runbooks.md', page)));
+    expect(made).toContain('docs/runbooks.md#trainingstalled');
+  });
+
   describe('takes for a text like any other', () => {
     const values = (text: string): Values => ({
       ...withoutKinds,
@@ -293,6 +352,7 @@ describe.skipIf(!hasHelm())('the chart', () => {
       resources: { limits: { memory: text } },
       serviceAccount: { annotations: { note: text } },
       serviceMonitor: { enabled: true, interval: text, labels: { note: text } },
+      podMonitor: { enabled: true, interval: text, labels: { note: text } },
       nodeSelector: { note: text },
       podAnnotations: { note: text },
       labels: { more: text },
@@ -368,6 +428,7 @@ describe.skipIf(!hasHelm())('the chart', () => {
     ],
     ['a port that there is not', { store: { ports: [70_000] } }, "at '/store/ports/0': maximum: got 70,000, want 65,535"],
     ['a name that no Secret has', { store: { secret: 'My_Secret' } }, "at '/store/secret': 'My_Secret' does not match pattern"],
+    ['a page of runbooks with a gap', { alerts: { runbooks: 'our wiki' } }, "at '/alerts/runbooks': 'our wiki' does not match pattern"],
     ['a number for a label', { labels: { a: 1 } }, "at '/labels/a': got number, want string"],
     ['unknown resources', { resources: { limit: {} } }, "at '/resources': additional properties 'limit' not allowed"],
   ])('refuses %s', async (_, values, message) => {

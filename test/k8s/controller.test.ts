@@ -20,9 +20,11 @@ import { annotations, apiVersion, childNames, fieldManager } from '../../k8s/nam
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
+import { openSpans } from '../../trainer/tracking/spans.ts';
 import { eachInNamespace, onApiServer } from '../tools/apiServer.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
 import { FaultyProxy } from '../tools/faultyProxy.ts';
+import { startCollector } from '../tools/otlpCollector.ts';
 import { hasKubernetes } from '../tools/tools.ts';
 
 const soon = { timeout: 40_000, interval: 50 };
@@ -162,7 +164,9 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
     }, soon);
 
   test('a job gets all that it needs, a status and an event; then nothing more is asked of the API server', async () => {
-    const { counted } = await start();
+    await using collector = await startCollector();
+    const spans = await openSpans({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, onProblem: expect.unreachable });
+    const { counted, end } = await start({ trace: spans!.record });
     await api.create(trainingJob('nuclei'));
     const job = await whole('nuclei');
     const secret = (await find('Secret', childNames('nuclei').keys)) as AnyObject & { data: Record<string, string> };
@@ -196,6 +200,18 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
     );
     for (const { metadata } of JSON.parse(managers.stdout).items) {
       expect(metadata.managedFields).toMatchObject([{ manager: fieldManager, operation: 'Apply' }]);
+    }
+
+    await end();
+    const reconciles = await counted('reconcile_duration_seconds', { le: '+Inf' });
+    await spans!.close();
+    expect(collector.faults).toEqual([]);
+    const roots = collector.spans.filter(({ name }) => name === 'reconcile');
+    expect(roots.length).toBe(reconciles);
+    for (const { spanId, start, end, attributes, error } of roots) {
+      expect([attributes, error]).toEqual([{ 'segfleet.kind': 'job', 'segfleet.key': `${namespace}/nuclei` }, undefined]);
+      const [first, second] = collector.spans.filter(({ parentSpanId }) => parentSpanId === spanId).sort((a, b) => a.start - b.start);
+      expect([first.name, first.start, second.end]).toEqual([expect.stringMatching(/^(decide|carry out)$/), start, end]);
     }
   });
 

@@ -256,6 +256,16 @@ function repeatPixels(x: tf.Tensor4D, factor: number): tf.Tensor4D {
   return tf.reshape(tf.stack(copies(wide), 2), [images, height * factor, width * factor, channels]);
 }
 
+/** The sum of each block of `factor` x `factor` pixels, to `shape`. (TensorFlow's ResizeNearestNeighborGrad has no deterministic kernel on GPUs.) */
+function blockSums(dy: Output, shape: readonly number[], factor: number): Output {
+  const [images, height, width, channels] = shape;
+  const T = type(typeIn(dy));
+  const reshape = (x: Output, to: readonly number[]) => addNode('Reshape', [x, shapeNode(to)], { T, Tshape: type('int32') })[0];
+  const sumOfMiddle = (x: Output) => addNode('Sum', [x, shapeNode([1])], { T, Tidx: type('int32'), keep_dims: bool(false) })[0];
+  const rows = sumOfMiddle(reshape(dy, [images * height, factor, width * factor * channels]));
+  return reshape(sumOfMiddle(reshape(rows, [images * height * width, factor, channels])), shape);
+}
+
 /** Up-sampling by a whole factor: [N,H,W,C] -> [N,factor H,factor W,C]. Bilinear samples at half-pixel centres. */
 export function upSample(x: tf.Tensor4D, factor: number, method: 'nearest' | 'bilinear'): tf.Tensor4D {
   const [, height, width] = x.shape;
@@ -267,7 +277,7 @@ export function upSample(x: tf.Tensor4D, factor: number, method: 'nearest' | 'bi
       // Whole factors: the same with TensorFlow's legacy sampling and at half-pixel centres.
       return {
         value: addNode('ResizeNearestNeighbor', [input, shapeNode(size)], { T })[0],
-        gradient: dy => addNode('ResizeNearestNeighborGrad', [dy, shapeNode([height, width])], { T }),
+        gradient: dy => [blockSums(dy, x.shape, factor)],
       };
     }
     const attributes = { T, half_pixel_centers: bool(true) };

@@ -31,6 +31,14 @@ export class RunFolder {
   get results(): string {
     return join(this.path, 'results.csv');
   }
+  /** One row a step. */
+  get steps(): string {
+    return join(this.path, 'steps.csv');
+  }
+  /** Which run of an MLflow server this one is. */
+  get mlflow(): string {
+    return join(this.path, 'mlflow.json');
+  }
   /** All that the next step depends on, unless the job names another place; `--resume` begins here. */
   get checkpoints(): string {
     return join(this.path, 'checkpoints');
@@ -77,8 +85,8 @@ export class RunFolder {
         `${this.path} holds a run already; continue it with --resume, or choose another folder with --out`,
       );
     }
-    const { job, events, results, weightsFolder, curves, overlays, evaluations } = this;
-    const known = anew ? [job, events, results, weightsFolder, curves, overlays, evaluations].map(file => basename(file)) : [];
+    const { job, events, steps, results, weightsFolder, curves, overlays, evaluations } = this;
+    const known = anew ? [job, events, steps, results, weightsFolder, curves, overlays, evaluations].map(file => basename(file)) : [];
     const [other] = readdirSync(this.path).filter(name => !name.startsWith('.') && !known.includes(name));
     if (other) throw new SegfleetError('conflict', `${this.path} is not empty (it holds ${other}); choose another folder with --out`);
   }

@@ -8,6 +8,7 @@ import type { LossSpec } from '../losses/catalogue.ts';
 import type { Position } from '../position.ts';
 import type { StepResult } from '../program.ts';
 import { writeAtomically } from '../storage/files.ts';
+import { StepTable } from './stepTable.ts';
 
 export interface StartEvent {
   readonly event: 'start';
@@ -217,21 +218,28 @@ export class EventLog {
   #checkpoint: { readonly step: number; readonly epochs: number } | undefined;
   readonly #file: string;
   readonly #descriptor: number;
+  readonly #steps: StepTable | undefined;
 
-  private constructor(file: string, events: readonly TrainEvent[], undoneSteps: number) {
+  private constructor(file: string, events: readonly TrainEvent[], undoneSteps: number, steps: StepTable | undefined) {
     this.#file = file;
+    this.#steps = steps;
     this.undoneSteps = undoneSteps;
     for (const event of events) this.#take(event);
     this.#descriptor = openSync(file, 'a');
   }
 
-  /** Opens the log at `position`, by default at its end: what was written beyond, by a part of the run that is done again, is dropped. */
-  static async open(file: string, position?: Place): Promise<EventLog> {
+  /**
+   * Opens the log at `position`, by default at its end: what was written beyond, by a part of the run that is done again, is dropped.
+   *
+   * @param table a file for the steps alone, as CSV
+   */
+  static async open(file: string, position?: Place, { table }: { readonly table?: string } = {}): Promise<EventLog> {
     const told = readEvents(file);
     const events = eventsBefore(told, position);
     const numSteps = (some: readonly TrainEvent[]) => some.filter(({ event }) => event === 'step').length;
     await writeAtomically(file, events.map(event => `${JSON.stringify(event)}\n`).join(''));
-    return new EventLog(file, events, numSteps(told) - numSteps(events));
+    const steps = table === undefined ? undefined : await StepTable.open(table, events);
+    return new EventLog(file, events, numSteps(told) - numSteps(events), steps);
   }
 
   /** Whether it tells of the checkpoint of this position, or of a later one. */
@@ -251,6 +259,7 @@ export class EventLog {
     try {
       writeSync(this.#descriptor, `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
       if (event.event === 'epoch') fsyncSync(this.#descriptor);
+      if (event.event === 'step') this.#steps?.append(event);
     } catch (error) {
       throw fromSystemError(error, `writing ${this.#file}`);
     }
@@ -258,5 +267,6 @@ export class EventLog {
 
   close(): void {
     closeSync(this.#descriptor);
+    this.#steps?.close();
   }
 }

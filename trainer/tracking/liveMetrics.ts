@@ -2,10 +2,7 @@
  * The metrics of a run while it goes on: what it says goes into the fold as it passes by, and whoever scrapes reads the fold.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { basename } from 'node:path';
 import { SegfleetError } from '../errors.ts';
-import { describeLoss } from '../losses/catalogue.ts';
-import type { Job } from '../spec.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import { type S3Request, s3Channel } from '../storage/s3Requests.ts';
 import { metricsPrefix, named, runMetrics } from './catalogue.ts';
@@ -16,21 +13,6 @@ import { Scrapes } from './scrapes.ts';
 
 /** What is told of a run that has ended stays so long, for whoever asks seldom. */
 const graceSeconds = 300;
-
-/** On a cluster the operator names the sweep of a job that is a trial in these labels. */
-const sweepLabel = 'segfleet.dev/sweep';
-const trialLabel = 'segfleet.dev/trial';
-
-export function identityOf({ metadata, spec }: Job): Identity {
-  return {
-    run: metadata.name,
-    loss: describeLoss(spec.loss),
-    model: spec.model.name,
-    dataset: basename(spec.data.path),
-    sweep: metadata.labels?.[sweepLabel] ?? '',
-    trial: metadata.labels?.[trialLabel] ?? '',
-  };
-}
 
 export class RunMetrics implements Exposition {
   readonly contentType: string;

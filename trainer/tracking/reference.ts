@@ -9,7 +9,7 @@ export const referencePage = (): string =>
     '# Metrics',
     '<!-- Written by `npm run generate`: what is changed here is lost. -->',
     'All that segfleet tells Prometheus. Units are base units (seconds, bytes, ratios from 0 to 1), counters end in `_total`. Loss, network and data set of a run are labels of `segfleet_run_info` alone:',
-    '```\nsegfleet_loss_normalised_ratio{split="validation"} * on (run) group_left (loss, dataset) segfleet_run_info\n```',
+    '```\nsegfleet_loss_normalised_ratio{split="validation"} * on (job, instance, run) group_left (loss, dataset) segfleet_run_info\n```',
     'A metric of which there is nothing to tell yet has no series. `series` is how many one run, sweep or operator can have at most, buckets counted.',
     ...catalogue.flatMap(({ of, about, metrics }) => [`## ${of}`, about, tableOf(metrics)]),
   ].join('\n\n')}\n`;

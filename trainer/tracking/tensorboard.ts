@@ -7,10 +7,10 @@
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.ts';
-import { metricNames } from '../metrics/counts.ts';
 import type { Job } from '../spec.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import type { EpochEvent, StartEvent, StepEvent, TrainEvent } from './events.ts';
+import { type Leaf, leavesOf, scalarsOf } from './scalars.ts';
 import { type EventProto, encodeHParams, frameOf, type HParamsPluginData, type SummaryValue } from './tensorboardProto.ts';
 
 const fileVersion = 'brain.Event:2';
@@ -59,9 +59,9 @@ export class TensorBoardLog {
       case 'step':
         if (event.step <= this.#step) this.#append({ step: event.step, sessionLog: { status: sessionStart } });
         this.#step = event.step;
-        return this.#append({ step: event.step, summary: { value: scalarsOfStep(event) } });
+        return this.#append({ step: event.step, summary: { value: valuesOf(event) } });
       case 'epoch':
-        return this.#append({ step: event.step, summary: { value: scalarsOfEpoch(event) } });
+        return this.#append({ step: event.step, summary: { value: valuesOf(event) } });
       case 'done':
         this.#append({ step: event.steps, summary: { value: overlaysIn(this.#folder) } });
         return this.#tellEnd(1);
@@ -78,7 +78,7 @@ export class TensorBoardLog {
     if (resumedAtStep !== undefined) this.#append({ step: resumedAtStep + 1, sessionLog: { status: sessionStart } });
     const { metadata, spec } = this.#job;
     const { seed, model, loss, training } = spec;
-    const hparams = Object.fromEntries(leavesOf({ seed, model, loss, training }));
+    const hparams = Object.fromEntries([...leavesOf({ seed, model, loss, training })].map(([path, value]) => [path, hparamOf(value)]));
     const sessionStartInfo = { hparams, groupName: metadata.name, startTimeSecs: this.#seconds() };
     this.#append({ summary: { value: [hparamsValue('_hparams_/session_start_info', { sessionStartInfo })] } });
   }
@@ -110,25 +110,7 @@ function openNew(folder: string, seconds: number): number {
   }
 }
 
-const scalar = (tag: string, simpleValue: number): SummaryValue => ({ tag, simpleValue });
-
-const scalarsOfStep = ({ loss, gradientNorm, learningRate, logShare, images, seconds, waitSeconds }: StepEvent): SummaryValue[] => [
-  scalar('loss/batch', loss),
-  scalar('step/gradient_norm', gradientNorm),
-  scalar('step/learning_rate', learningRate),
-  ...(logShare === undefined ? [] : [scalar('step/log_branch', logShare)]),
-  scalar('time/images_per_second', images / seconds),
-  scalar('time/wait_seconds', waitSeconds),
-];
-
-const scalarsOfEpoch = ({ epoch, loss, validation }: EpochEvent): SummaryValue[] => [
-  scalar('epoch', epoch),
-  scalar('loss/training', loss),
-  scalar('loss/validation', validation.loss),
-  ...metricNames.map(name => scalar(`validation/${name}`, validation.pooled[name])),
-  ...metricNames.map(name => scalar(`validation_per_image/${name}`, validation.perImage[name])),
-  scalar('validation/auc', validation.auc.auc),
-];
+const valuesOf = (event: StepEvent | EpochEvent): SummaryValue[] => scalarsOf(event).map(([tag, simpleValue]) => ({ tag, simpleValue }));
 
 /** The pictures that a run leaves of its best, median and worst case. */
 function overlaysIn(folder: string): SummaryValue[] {
@@ -146,15 +128,7 @@ const hparamsValue = (tag: string, data: HParamsPluginData): SummaryValue => ({
   metadata: { pluginData: { pluginName: 'hparams', content: encodeHParams(data) } },
 });
 
-/** Every number, text and switch, by its dotted path. */
-function* leavesOf(
-  value: unknown,
-  path = '',
-): Generator<[string, { numberValue: number } | { stringValue: string } | { boolValue: boolean }]> {
-  if (typeof value === 'number') yield [path, { numberValue: value }];
-  else if (typeof value === 'string') yield [path, { stringValue: value }];
-  else if (typeof value === 'boolean') yield [path, { boolValue: value }];
-  else if (typeof value === 'object' && value !== null) {
-    for (const [key, inner] of Object.entries(value)) yield* leavesOf(inner, path === '' ? key : `${path}.${key}`);
-  }
+function hparamOf(value: Leaf): { numberValue: number } | { stringValue: string } | { boolValue: boolean } {
+  if (typeof value === 'number') return { numberValue: value };
+  return typeof value === 'string' ? { stringValue: value } : { boolValue: value };
 }

@@ -11,7 +11,7 @@ import { accept } from '../../../k8s/policies/acceptance.ts';
 import { phases } from '../../../k8s/status.ts';
 import { type Job, parseJob } from '../../../trainer/spec.ts';
 import { cardinality, catalogue, type droppedReasons, maxRanks, maxSeries } from '../../../trainer/tracking/catalogue.ts';
-import { identityOf } from '../../../trainer/tracking/liveMetrics.ts';
+import { identityOf } from '../../../trainer/tracking/identity.ts';
 import { smallJob } from '../../tools/jobs.ts';
 
 const metrics = catalogue.flatMap(({ metrics }) => metrics);

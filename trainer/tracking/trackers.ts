@@ -1,0 +1,84 @@
+/**
+ * Whoever else is to be told of a run while it goes on: TensorBoard, MLflow, a collector of traces. What nobody has asked for is not loaded.
+ */
+import type { Job } from '../spec.ts';
+import type { MlflowTrackerOptions } from './mlflow.ts';
+
+interface Tracker {
+  take(event: { readonly event: string }): void;
+  close(how: Ending): void | Promise<void>;
+}
+
+interface Ending {
+  readonly failed: boolean;
+  /** Why, where it failed. */
+  readonly error?: string;
+  /** Aborted where it was asked to stop. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrackersOptions extends Pick<MlflowTrackerOptions, 'laterWith' | 'onProblem'> {
+  readonly tensorboard: boolean;
+  /** The address of a server; where it is not given, that in the environment. */
+  readonly mlflow?: string;
+}
+
+/** The experiment of runs that belong to no sweep, where the environment names none. */
+const experiment = 'segfleet';
+
+export class Trackers {
+  readonly #trackers: readonly Tracker[];
+
+  private constructor(trackers: readonly Tracker[]) {
+    this.#trackers = trackers;
+  }
+
+  /** @throws usage */
+  static async open(job: Job, { tensorboard, mlflow, laterWith, onProblem }: TrackersOptions): Promise<Trackers> {
+    const trackers: Tracker[] = [];
+    const settings = await mlflowSettings(job, mlflow);
+    if (settings) {
+      const { MlflowTracker } = await import('./mlflow.ts');
+      trackers.push(new MlflowTracker({ settings, laterWith, onProblem }));
+    }
+    if (tensorboard) {
+      const { TensorBoardLog } = await import('./tensorboard.ts');
+      trackers.push(new TensorBoardLog(job, { onProblem }));
+    }
+    const { openSpans } = await import('./spans.ts');
+    const spans = await openSpans({ onProblem });
+    if (spans) {
+      const { RunTraces } = await import('./traces.ts');
+      trackers.push(new RunTraces(spans, job.metadata.name));
+    }
+    return new Trackers(trackers);
+  }
+
+  /** Tells them what passes by, and waits at the end for what takes a little. @param signal aborted where the run was asked to stop */
+  async *watch<E extends { readonly event: string }, R>(events: AsyncGenerator<E, R>, signal?: AbortSignal): AsyncGenerator<E, R> {
+    let ending: Ending = { failed: true, signal };
+    try {
+      let next = await events.next();
+      for (; !next.done; next = await events.next()) {
+        for (const tracker of this.#trackers) tracker.take(next.value);
+        yield next.value;
+      }
+      ending = { failed: false, signal };
+      return next.value;
+    } catch (error) {
+      ending = { ...ending, error: (error as Error).message };
+      throw error;
+    } finally {
+      await events.return(undefined as R); // whoever watches may leave early
+      await Promise.all(this.#trackers.map(tracker => tracker.close(ending)));
+    }
+  }
+}
+
+/** As the flag, the environment and the job say. @throws usage */
+export async function mlflowSettings(job: Job, flag: string | undefined) {
+  if (flag === undefined && !process.env.MLFLOW_TRACKING_URI) return undefined;
+  const { readMlflowSettings } = await import('./mlflowApi.ts');
+  const { identityOf } = await import('./identity.ts');
+  return readMlflowSettings(flag, identityOf(job).sweep || experiment);
+}
