@@ -16,12 +16,44 @@ export interface Result {
   readonly points: readonly (readonly [at: number, value: number])[];
 }
 
-export interface PrometheusServer extends AsyncDisposable {
+/** In seconds. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+/** One that runs somewhere. */
+export class PrometheusApi {
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  query(query: string, time: number): Promise<Result[]> {
+    return this.#ask('query', { query, time });
+  }
+
+  queryRange(query: string, { from, to, step }: Range): Promise<Result[]> {
+    return this.#ask('query_range', { query, start: from, end: to, step });
+  }
+
+  async #ask(path: string, parameters: Readonly<Record<string, string | number>>): Promise<Result[]> {
+    const body = new URLSearchParams(Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)]));
+    const answer = (await (await fetch(`${this.#url}/api/v1/${path}`, { method: 'POST', body })).json()) as Answer;
+    if (answer.status !== 'success') throw new Error(`${answer.error}: ${parameters.query}`);
+    return answer.data.result.map(({ metric, values, value }) => ({
+      labels: metric,
+      points: (values ?? [value!]).map(([at, text]) => [at, Number(text)] as const),
+    }));
+  }
+}
+
+export interface PrometheusServer extends AsyncDisposable, Pick<PrometheusApi, 'query' | 'queryRange'> {
   readonly url: string;
   /** Scrapes these from now on, each under the name of a job. */
   scrape(targets: Readonly<Record<string, readonly string[]>>): Promise<void>;
-  query(expression: string, at: number): Promise<Result[]>;
-  queryRange(expression: string, range: { readonly from: number; readonly to: number; readonly step: number }): Promise<Result[]>;
 }
 
 async function freePort(): Promise<number> {
@@ -58,16 +90,7 @@ export async function startPrometheus(interval: string): Promise<PrometheusServe
   );
   await until('Prometheus', async () => (await fetch(`${url}/-/ready`)).ok, [daemon]);
 
-  async function ask(path: string, parameters: Readonly<Record<string, string | number>>): Promise<Result[]> {
-    const body = new URLSearchParams(Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)]));
-    const answer = (await (await fetch(`${url}/api/v1/${path}`, { method: 'POST', body })).json()) as Answer;
-    if (answer.status !== 'success') throw new Error(`${answer.error}: ${parameters.query}`);
-    return answer.data.result.map(({ metric, values, value }) => ({
-      labels: metric,
-      points: (values ?? [value!]).map(([at, text]) => [at, Number(text)] as const),
-    }));
-  }
-
+  const api = new PrometheusApi(url);
   return {
     url,
     async scrape(targets) {
@@ -75,8 +98,8 @@ export async function startPrometheus(interval: string): Promise<PrometheusServe
       const { ok } = await fetch(`${url}/-/reload`, { method: 'POST' });
       if (!ok) throw new Error(`Prometheus refused its configuration: ${daemon.report()}`);
     },
-    query: (query, time) => ask('query', { query, time }),
-    queryRange: (query, { from, to, step }) => ask('query_range', { query, start: from, end: to, step }),
+    query: (expression, at) => api.query(expression, at),
+    queryRange: (expression, range) => api.queryRange(expression, range),
     async [Symbol.asyncDispose]() {
       await daemon.end('SIGTERM');
       await folder[Symbol.asyncDispose]();

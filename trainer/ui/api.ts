@@ -110,6 +110,17 @@ export interface RunDetail {
     readonly sizes: readonly { readonly fromStep: number; readonly workers: number }[];
     /** `at` as ISO 8601, where the record tells it. */
     readonly lost: readonly { readonly worker: string; readonly afterStep: number; readonly at?: string; readonly why: string }[];
+    /** Who shared the steps after the newest epoch or checkpoint, and how late each was. */
+    readonly latest?: {
+      readonly step: number;
+      readonly workers: readonly {
+        readonly worker: string;
+        readonly rank: number;
+        readonly lanes: number;
+        readonly seconds?: number;
+        readonly lateMs?: number;
+      }[];
+    };
     readonly stepSeconds?: number;
     readonly nonFinite: number;
   };

@@ -42,6 +42,7 @@ export async function detailOf(source: Source, id: string, { summary, record }: 
       restarts: (record.resumed ?? []).map(({ at, step, after }) => ({ at: Date.parse(at), step, after: after ?? 'not recorded' })),
       sizes: record.fleet?.sizes ?? (steps.workers === undefined ? [] : [{ fromStep: 0, workers: steps.workers }]),
       lost: record.fleet?.lost ?? [],
+      latest: record.fleet?.latest,
       ...(lastSeconds != null && { stepSeconds: lastSeconds }),
       nonFinite: steps.nonFinite,
     },

@@ -265,6 +265,7 @@ test('a run that shared its steps says how many there were, who was lost, when a
       { fromStep: 120, workers: 3 },
     ],
     lost: [{ worker: 'w2', afterStep: 119, at: '2026-11-26T10:00:31Z', why: 'not heard for 2.5 s' }],
+    latest: { step: 250, at: '2026-11-26T10:00:59Z', workers: [{ worker: 'w1', rank: 0, lanes: 2, seconds: 0.5, lateMs: 12 }] },
   };
   const resumed = [{ at: '2026-11-26T10:01:00Z', step: 50, differs: [], after: 'killed' }];
   await makeRun(at('fleet'), { name: 'shared', epochs: 6, stepsPerEpoch: 50, at: begun, more: { fleet, resumed } });

@@ -318,6 +318,19 @@ export async function show(content: HTMLElement): Promise<void> {
                   ] as const,
                 ]
               : []),
+            ...(health.latest?.workers ?? []).map(
+              ({ worker, rank, lanes, seconds, lateMs }) =>
+                [
+                  `Worker ${worker}`,
+                  [
+                    `rank ${rank}`,
+                    `lanes ${lanes}`,
+                    ...(seconds === undefined ? [] : [`computed ${duration(seconds)}`]),
+                    ...(lateMs === undefined ? [] : [`came ${duration(lateMs / 1000)} after the first`]),
+                    `at step ${health.latest!.step}`,
+                  ].join(', '),
+                ] as const,
+            ),
             ...health.restarts.map(
               ({ at, step, after }) => [`Restart ${new Date(at).toLocaleString()}`, `at step ${step}; before that: ${after}`] as const,
             ),
