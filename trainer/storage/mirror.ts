@@ -113,8 +113,8 @@ export class Mirror {
 
   /** All but the record that there are now. */
   async #files(): Promise<string[]> {
-    const { path, job, events, results } = this.#folder;
-    const files = [job, events, results].filter(file => existsSync(file));
+    const { path, job, events, steps, results } = this.#folder;
+    const files = [job, events, steps, results].filter(file => existsSync(file));
     for (const folder of this.#folders) {
       const entries = existsSync(folder) ? await readdir(folder, { recursive: true, withFileTypes: true }) : [];
       files.push(...entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name)));
@@ -129,8 +129,8 @@ export class Mirror {
 
   #isMirrored(key: string): boolean {
     const file = this.#fileOf(key);
-    const { job, record, events, results } = this.#folder;
-    return [job, record, events, results].includes(file) || this.#folders.some(folder => file.startsWith(`${folder}${sep}`));
+    const { job, record, events, steps, results } = this.#folder;
+    return [job, record, events, steps, results].includes(file) || this.#folders.some(folder => file.startsWith(`${folder}${sep}`));
   }
 
   #keyOf(file: string): string {
