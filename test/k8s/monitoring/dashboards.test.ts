@@ -156,5 +156,5 @@ test('what makes dashboards is for development alone', () => {
   expect(thatImport(/from '@grafana\//)).toEqual(['k8s/monitoring/grafana.ts']);
   expect(thatImport(/from '.*\/monitoring\//)).toEqual(['k8s/crd/generate.ts']);
   expect(thatImport(/from '.*\/generate\.ts'/)).toEqual([]);
-  expect(JSON.parse(read('tsconfig.build.json')).exclude).toEqual(['k8s/crd/generate.ts', 'k8s/monitoring']);
+  expect(JSON.parse(read('tsconfig.build.json')).exclude).toEqual(expect.arrayContaining(['k8s/crd/generate.ts', 'k8s/monitoring']));
 });
