@@ -271,7 +271,7 @@ class Book {
     return this.#record({ latest: { step: this.#writer.told.step, at: this.#writer.now().toISOString(), workers: members } });
   }
 
-  #record({ size, lost, library, latest }: FleetNews): Promise<void> {
+  #record({ size, lost, library, latest }: FleetChange): Promise<void> {
     const before: Fleet = this.#writer.record.fleet ?? { sizes: [], lost: [] };
     return this.#writer.updateFleet({
       library: library ?? before.library,
@@ -288,7 +288,7 @@ const further = <P extends Place>(one: P, other: P): P =>
   one.step > other.step || (one.step === other.step && one.epoch > other.epoch) ? one : other;
 
 type Fleet = NonNullable<RunRecord['fleet']>;
-interface FleetNews extends Pick<Fleet, 'library' | 'latest'> {
+interface FleetChange extends Pick<Fleet, 'library' | 'latest'> {
   readonly size?: Fleet['sizes'][number];
   readonly lost?: Fleet['lost'][number];
 }

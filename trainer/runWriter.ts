@@ -26,6 +26,7 @@ import { openStore } from './storage/openStore.ts';
 import { RunFolder } from './storage/runFolder.ts';
 import { encodeSafetensors, readSafetensors } from './storage/safetensors.ts';
 import type { Store } from './storage/store.ts';
+import { tally } from './tally.ts';
 import {
   type CheckpointEvent,
   checkpointEvent,
@@ -296,7 +297,7 @@ export class RunWriter {
       ...(this.#before && {
         resumedAtStep: (this.restored?.position ?? startOfRun).step,
         ...(this.#log.undoneSteps > 0 && { undoneSteps: this.#log.undoneSteps }),
-        restarts: countBy(this.#record.resumed.map(({ after }) => after ?? 'other')),
+        restarts: tally(this.#record.resumed.map(({ after }) => after ?? 'other')),
       }),
     });
     await this.#copy();
@@ -440,11 +441,5 @@ export class RunWriter {
     this.#log.close();
   }
 }
-
-const countBy = (names: readonly string[]): Record<string, number> => {
-  const counts: Record<string, number> = {};
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
-  return counts;
-};
 
 const digestOf = async (file: string): Promise<string> => hash('sha256', await readFile(file));

@@ -26,7 +26,7 @@ import { openSpans } from '../../trainer/tracking/spans.ts';
 import { TensorBoardLog } from '../../trainer/tracking/tensorboard.ts';
 import { RunTraces } from '../../trainer/tracking/traces.ts';
 import { smallJob } from '../tools/jobs.ts';
-import { freePort } from '../tools/mlflowServer.ts';
+import { freePort } from '../tools/ports.ts';
 import { median, writeResults } from './results.ts';
 
 const { values: flags } = parseArgs({

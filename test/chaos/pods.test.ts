@@ -2,9 +2,9 @@
  * Coordinator and workers as in pods, whose disks go with them: the coordinator comes back on another machine, under the name that it
  * had and with another address; all or some are asked to go. The run goes on exactly, and its record is that of an undisturbed one.
  */
+
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -14,6 +14,7 @@ import { eventsOf, type Finished, segfleet } from '../tools/cli.ts';
 import { canHaveHosts, withHosts, writeHosts } from '../tools/hosts.ts';
 import { sharedJob, writeJob } from '../tools/jobs.ts';
 import { drawDataSet } from '../tools/pictures.ts';
+import { freePort } from '../tools/ports.ts';
 import { type Result, resultOf } from '../tools/result.ts';
 import { type Gateway, setCredentials, startGateway } from '../tools/versitygw.ts';
 
@@ -111,14 +112,6 @@ const work = (id: string, place: Place, host = place.address, under?: readonly s
     undefined,
     under,
   );
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise(resolve => server.close(resolve));
-  return port;
-}
 
 const placeOf = async (store: string, address = '127.0.0.1'): Promise<Place> => ({ store, address, port: await freePort() });
 

@@ -46,18 +46,6 @@ ${more.includes('workers:') ? '' : '  workers: {replicas: 2}\n'}${more}`,
     `${name}.yaml`,
   );
 
-/** SIGKILL to the process that has the name of its pod among its arguments. */
-function killProcess(node: number, pod: string): Promise<string> {
-  // The brackets keep this shell from finding itself.
-  const pattern = `${pod.slice(0, -1)}[${pod.at(-1)}]`;
-  return at.cluster.exec(
-    node,
-    'sh',
-    '-c',
-    `for file in $(grep -l '${pattern}' /proc/[0-9]*/cmdline); do kill -KILL $(basename $(dirname $file)); done`,
-  );
-}
-
 /** The digest that one process here comes to. */
 async function digestHere(file: string, name: string): Promise<string> {
   const out = join(folder, `${name}-here`);
@@ -131,7 +119,7 @@ describe.skipIf(!can)('a job file on a cluster', () => {
 
     // The process of a worker is killed.
     const [victim] = await at.pods(name, 'worker');
-    await killProcess(Number(victim.spec.nodeName.replace('node-', '')), victim.metadata.name);
+    await at.signal('KILL', victim);
     const { firstFailure } = await at.until(name, 'an error', ({ restarts }) => restarts.errors === 1);
     expect(firstFailure).toMatchObject({
       pod: victim.metadata.name,

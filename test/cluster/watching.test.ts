@@ -11,7 +11,7 @@ import { dashboards, fileOf } from '../../k8s/monitoring/files.ts';
 import type { Overview, RunDetail } from '../../trainer/ui/api.ts';
 import type { Finished } from '../tools/cli.ts';
 import { canStartCluster } from '../tools/cluster.ts';
-import { Installation } from '../tools/installation.ts';
+import { Installation, type RunningPod } from '../tools/installation.ts';
 import { writeJob } from '../tools/jobs.ts';
 import { PrometheusApi, type Result } from '../tools/prometheus.ts';
 import { hasPrometheus, prometheus } from '../tools/tools.ts';
@@ -96,28 +96,17 @@ async function startPrometheus(): Promise<PrometheusApi> {
   return relayed;
 }
 
-/** A signal to the process that has the name of its pod among its arguments. @returns when */
-async function signal(name: string, pod: { readonly metadata: { name: string }; readonly spec: { nodeName: string } }): Promise<number> {
-  // The brackets keep this shell from finding itself.
-  const pattern = `${pod.metadata.name.slice(0, -1)}[${pod.metadata.name.at(-1)}]`;
-  const node = Number(pod.spec.nodeName.replace('node-', ''));
-  const now = Date.now() / 1000;
-  const script = `for file in $(grep -l '${pattern}' /proc/[0-9]*/cmdline); do kill -${name} $(basename $(dirname $file)); done`;
-  await at.cluster.exec(node, 'sh', '-c', script);
-  return now;
-}
-
 let isOver = false;
 let slowing: Promise<void> | undefined;
 
 const pauseMs = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds));
 
 /** Stands still for most of its time, and so is late in every step. What is varied is its speed: nothing waits for this. */
-async function pulse(pod: Parameters<typeof signal>[1]): Promise<void> {
+async function pulse(pod: RunningPod): Promise<void> {
   while (!isOver) {
-    await signal('STOP', pod);
+    await at.signal('STOP', pod);
     await pauseMs(800);
-    await signal('CONT', pod);
+    await at.signal('CONT', pod);
     await pauseMs(300);
   }
 }
@@ -155,8 +144,8 @@ describe.skipIf(!can)('a run that is watched', () => {
     isOver = true;
     await slowing;
   });
-  let slow: { readonly metadata: { name: string }; readonly spec: { nodeName: string } };
-  let victim: typeof slow;
+  let slow: RunningPod;
+  let victim: RunningPod;
   let killedAt: number;
 
   test('a worker that is slow: an alert names its rank and its pod, and the dashboard shows it', async () => {
@@ -170,7 +159,8 @@ describe.skipIf(!can)('a run that is watched', () => {
 
   test('a worker that is killed: alert and dashboard say when', async () => {
     victim = (await at.pods('watched', 'worker')).find(({ metadata }) => metadata.name !== slow.metadata.name)!;
-    killedAt = await signal('KILL', victim);
+    killedAt = Date.now() / 1000;
+    await at.signal('KILL', victim);
     const { firstFailure } = await at.until('watched', 'an error', ({ restarts }) => restarts?.errors === 1);
     expect(firstFailure).toMatchObject({ pod: victim.metadata.name, exitCode: 137 });
     const { points } = await fired('WorkerMissing');

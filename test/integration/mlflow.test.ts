@@ -11,8 +11,9 @@ import { isOfTime } from '../../trainer/tracking/scalars.ts';
 import { hasMlflow, mlflowPython } from '../bench/peers.ts';
 import { eventsOf, segfleet } from '../tools/cli.ts';
 import { smallJob, writeJob } from '../tools/jobs.ts';
-import { freePort, type Mlflow, readMlflow, startDoor, startMemoryMlflow, startRealMlflow } from '../tools/mlflowServer.ts';
+import { type Mlflow, readMlflow, startDoor, startMemoryMlflow, startRealMlflow } from '../tools/mlflowServer.ts';
 import { drawDataSet } from '../tools/pictures.ts';
+import { freePort } from '../tools/ports.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'segfleet-mlflow-'));
 const at = (...parts: string[]) => join(folder, ...parts);

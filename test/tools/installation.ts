@@ -25,6 +25,11 @@ export interface Condition {
   readonly message: string;
 }
 
+export interface RunningPod {
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly nodeName: string };
+}
+
 export class Installation implements AsyncDisposable {
   readonly cluster: Cluster;
   /** In which jobs run. */
@@ -164,6 +169,14 @@ export class Installation implements AsyncDisposable {
   async pods(job: string, component?: 'coordinator' | 'worker'): Promise<any[]> {
     const selector = `segfleet.dev/job=${job}${component ? `,segfleet.dev/component=${component}` : ''}`;
     return JSON.parse(await this.kubectl('get', 'pods', '--selector', selector, '--output', 'json')).items;
+  }
+
+  /** A signal to the process that has the name of its pod among its arguments. @param name as KILL */
+  signal(name: string, { metadata, spec }: RunningPod): Promise<string> {
+    // The brackets keep this shell from finding itself.
+    const pattern = `${metadata.name.slice(0, -1)}[${metadata.name.at(-1)}]`;
+    const script = `for file in $(grep -l '${pattern}' /proc/[0-9]*/cmdline); do kill -${name} $(basename $(dirname $file)); done`;
+    return this.cluster.exec(Number(spec.nodeName.replace('node-', '')), 'sh', '-c', script);
   }
 
   async condition(job: string, type: string): Promise<Condition | undefined> {

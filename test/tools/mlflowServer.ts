@@ -2,6 +2,7 @@
  * MLflow servers: a real one of PyPI, and one in memory that fails as told. The second takes less than the first: it holds to the documented limits and,
  * other than MLflow's SQL stores, keeps a value that comes twice twice. test/integration/mlflow.test.ts holds both to the same.
  */
+
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -11,6 +12,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Metric, MlflowRunInfo, Pair } from '../../trainer/tracking/mlflowApi.ts';
 import { Daemon } from './daemon.ts';
+import { freePort } from './ports.ts';
 import { until } from './programs.ts';
 
 export interface Mlflow extends AsyncDisposable {
@@ -198,13 +200,6 @@ export async function startRealMlflow(program: string, folder: string): Promise<
       await daemon.ended;
     },
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const url = await listen(server, 0);
-  await close(server);
-  return Number(new URL(url).port);
 }
 
 /** Stands before a server at a port of its own. @param gone asked when the server has answered: whether that answer is not to be passed on */

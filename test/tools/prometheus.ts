@@ -1,11 +1,12 @@
 /**
  * A real Prometheus that scrapes real processes, asked over its API.
  */
+
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Daemon } from './daemon.ts';
+import { freePort } from './ports.ts';
 import { until } from './programs.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
 import { prometheus } from './tools.ts';
@@ -54,14 +55,6 @@ export interface PrometheusServer extends AsyncDisposable, Pick<PrometheusApi, '
   readonly url: string;
   /** Scrapes these from now on, each under the name of a job. */
   scrape(targets: Readonly<Record<string, readonly string[]>>): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise(resolve => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }
 
 /** @param interval between two looks */

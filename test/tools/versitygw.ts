@@ -1,11 +1,12 @@
 /**
  * A real S3 server for a test: on a port that is free, over a folder that goes with it.
  */
+
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './ports.ts';
 import { versitygw } from './tools.ts';
 
 export interface Gateway extends AsyncDisposable {
@@ -60,12 +61,4 @@ async function answers(url: string): Promise<undefined> {
     if (response) return undefined;
     await new Promise(resolve => setTimeout(resolve, 20));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }

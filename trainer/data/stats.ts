@@ -2,6 +2,7 @@
  * A data set in numbers: how many cases, how large, how much foreground, how the values of the masks are shared out.
  */
 import { mean, median } from '../averages.ts';
+import { tally } from '../tally.ts';
 import { type Case, findAllCases } from './cases.ts';
 import { inspectCases } from './inspect.ts';
 
@@ -57,12 +58,12 @@ export async function dataStatistics(path: string, { ignore }: { ignore?: number
     cases: cases.length,
     labelled: cases.filter(({ mask }) => mask).length,
     unreadable: cases.length - readable.length,
-    parts: count(cases.map(({ part }: Case) => part ?? 'none')),
-    sizes: Object.entries(count(images.map(({ width, height }) => `${width}x${height}`)))
+    parts: tally(cases.map(({ part }: Case) => part ?? 'none')),
+    sizes: Object.entries(tally(images.map(({ width, height }) => `${width}x${height}`)))
       .map(([size, count]) => ({ size, count }))
       .sort((a, b) => b.count - a.count),
-    formats: count(images.map(({ format }) => format)),
-    channels: count(images.map(({ channels }) => String(channels))),
+    formats: tally(images.map(({ format }) => format)),
+    channels: tally(images.map(({ channels }) => String(channels))),
     foreground:
       masks.length > 0
         ? foregroundOf(
@@ -90,10 +91,4 @@ export function summarise(numbers: readonly number[]): Summary {
     min: sorted[0],
     max: sorted.at(-1)!,
   };
-}
-
-function count(names: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
-  return counts;
 }

@@ -113,24 +113,19 @@ export class Mirror {
 
   /** All but the record that there are now. */
   async #files(): Promise<string[]> {
-    const { path, job, events, steps, results } = this.#folder;
-    const files = [job, events, steps, results].filter(file => existsSync(file));
-    for (const folder of this.#folders) {
+    const { path, folders } = this.#folder;
+    const files = this.#folder.files.filter(file => existsSync(file));
+    for (const folder of folders) {
       const entries = existsSync(folder) ? await readdir(folder, { recursive: true, withFileTypes: true }) : [];
       files.push(...entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name)));
     }
     return files.filter(file => !relative(path, file).split(sep).some(isHidden)).sort();
   }
 
-  get #folders(): string[] {
-    const { weightsFolder, curves, overlays, evaluations } = this.#folder;
-    return [weightsFolder, curves, overlays, evaluations];
-  }
-
   #isMirrored(key: string): boolean {
     const file = this.#fileOf(key);
-    const { job, record, events, steps, results } = this.#folder;
-    return [job, record, events, steps, results].includes(file) || this.#folders.some(folder => file.startsWith(`${folder}${sep}`));
+    const { record, files, folders } = this.#folder;
+    return [record, ...files].includes(file) || folders.some(folder => file.startsWith(`${folder}${sep}`));
   }
 
   #keyOf(file: string): string {

@@ -62,6 +62,15 @@ export class RunFolder {
     return join(this.evaluations, selection);
   }
 
+  /** What a run leaves besides its record, its checkpoints and what is of this machine alone. */
+  get files(): readonly string[] {
+    return [this.job, this.events, this.steps, this.results];
+  }
+  /** The same, of folders. */
+  get folders(): readonly string[] {
+    return [this.weightsFolder, this.curves, this.overlays, this.evaluations];
+  }
+
   /** True where a run was begun here, even one that was killed before its first checkpoint. */
   get isRun(): boolean {
     return existsSync(this.record);
@@ -85,8 +94,7 @@ export class RunFolder {
         `${this.path} holds a run already; continue it with --resume, or choose another folder with --out`,
       );
     }
-    const { job, events, steps, results, weightsFolder, curves, overlays, evaluations } = this;
-    const known = anew ? [job, events, steps, results, weightsFolder, curves, overlays, evaluations].map(file => basename(file)) : [];
+    const known = anew ? [...this.files, ...this.folders].map(file => basename(file)) : [];
     const [other] = readdirSync(this.path).filter(name => !name.startsWith('.') && !known.includes(name));
     if (other) throw new SegfleetError('conflict', `${this.path} is not empty (it holds ${other}); choose another folder with --out`);
   }

@@ -113,6 +113,8 @@ export interface PausedEvent {
 
 export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | PausedEvent | DoneEvent;
 
+export type Told = TrainEvent & { readonly time: string };
+
 /** @param position after the step */
 export function stepEvent(
   { step, epoch }: Position,
@@ -134,6 +136,13 @@ export function stepEvent(
     waitSeconds,
     ...(phases && { phases }),
   };
+}
+
+/** What the seconds of a step were spent on; in one process there is no exchange, and what it would be is left out. */
+export function spentIn({ seconds, waitSeconds, phases }: Pick<StepEvent, 'seconds' | 'waitSeconds' | 'phases'>) {
+  const { exchange = 0, commit = 0, apply = 0 } = phases ?? {};
+  const compute = Math.max(0, seconds - waitSeconds - exchange - commit - apply);
+  return { data: waitSeconds, compute, ...(phases && { exchange, commit, apply }) };
 }
 
 /**
@@ -177,18 +186,17 @@ export const checkpointEvent = ({ step, epoch, stepOfEpoch }: Position): Checkpo
 });
 
 /** What a run has said so far; nothing where it has not begun. */
-export function readEvents(file: string): TrainEvent[] {
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap(line => {
-      try {
-        return [JSON.parse(line) as TrainEvent];
-      } catch {
-        return []; // the line that was being written when the process was killed, or the empty one at the end
-      }
-    });
-}
+export const readEvents = (file: string): TrainEvent[] => (existsSync(file) ? eventsIn(readFileSync(file, 'utf8')) : []);
+
+/** Of lines of the log; each has its time. */
+export const eventsIn = (lines: string): Told[] =>
+  lines.split('\n').flatMap(line => {
+    try {
+      return [JSON.parse(line) as Told];
+    } catch {
+      return []; // the line that was being written when the process was killed, or the empty one at the end
+    }
+  });
 
 /** Of what an earlier part of the run told, what happened before `position`, by default all. */
 function eventsBefore(

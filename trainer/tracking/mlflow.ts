@@ -12,7 +12,7 @@ import { SegfleetError } from '../errors.ts';
 import type { RunRecord } from '../runRecord.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { RunFolder } from '../storage/runFolder.ts';
-import type { StartEvent, TrainEvent } from './events.ts';
+import { eventsIn, type StartEvent, type Told, type TrainEvent } from './events.ts';
 import { identityOf } from './identity.ts';
 import {
   type Metric,
@@ -35,8 +35,6 @@ const maxTag = 5000;
 const chunkBytes = 2 ** 18;
 
 const runTag = 'segfleet.run';
-
-type Told = TrainEvent & { readonly time: string };
 
 /** What is remembered in the run folder. */
 interface Memory {
@@ -176,16 +174,7 @@ export class MlflowDelivery {
         buffer = Buffer.alloc(2 * buffer.length);
         continue;
       }
-      yield buffer
-        .toString('utf8', 0, end - 1)
-        .split('\n')
-        .flatMap(line => {
-          try {
-            return [JSON.parse(line) as Told];
-          } catch {
-            return []; // cut off when a process was killed
-          }
-        });
+      yield eventsIn(buffer.toString('utf8', 0, end));
       this.#offset += end;
     }
   }

@@ -7,9 +7,9 @@
  */
 import type { ErrorCode } from '../errors.ts';
 import type { Scores } from '../evaluate.ts';
-import { deltas, epochsToWithin } from '../report/curves.ts';
+import { deltas, epochsToWithin, normalisedLoss } from '../report/curves.ts';
 import { maxRanks, other, type Phase, type RunMetricName, type RunStateName, runMetrics, runStates } from './catalogue.ts';
-import type { EpochEvent, StartEvent, StepEvent, TrainEvent } from './events.ts';
+import { type EpochEvent, type StartEvent, type StepEvent, spentIn, type TrainEvent } from './events.ts';
 
 /** What a process that leads workers says besides. */
 export type FleetNews =
@@ -211,11 +211,8 @@ function stateWith({ state, step, start }: RunMetricsState, { phase, workers }: 
 const isEnd = (state: RunStateName): boolean => runStates.indexOf(state) >= runStates.indexOf('succeeded');
 
 function afterStep(state: RunMetricsState, event: StepEvent, at: number): RunMetricsState {
-  const { step, epoch, seconds, waitSeconds, images, logShare, phases } = event;
+  const { step, epoch, seconds, images, logShare } = event;
   const isRepeated = step <= state.furthest;
-  const { exchange = 0, commit = 0, apply = 0 } = phases ?? {};
-  const compute = Math.max(0, seconds - waitSeconds - exchange - commit - apply);
-  const spent = { data: waitSeconds, compute, ...(phases && { exchange, commit, apply }) };
   const share = state.logShare?.epoch === epoch ? state.logShare : { epoch, sum: 0, of: 0 };
   const stepsPerEpoch = state.start?.stepsPerEpoch ?? 0;
   return {
@@ -228,7 +225,7 @@ function afterStep(state: RunMetricsState, event: StepEvent, at: number): RunMet
     samples: state.samples + images,
     repeated: state.repeated + (isRepeated ? 1 : 0),
     usefulSeconds: state.usefulSeconds + (isRepeated ? 0 : seconds),
-    phaseSeconds: Object.entries(spent).reduce((sums, [phase, time]) => add(sums, phase as Phase, time), state.phaseSeconds),
+    phaseSeconds: Object.entries(spentIn(event)).reduce((sums, [phase, time]) => add(sums, phase as Phase, time), state.phaseSeconds),
     stepSeconds: observe(state.stepSeconds, runMetrics.step_duration_seconds.buckets, seconds),
     savingSeconds: 0,
     logShare: logShare === undefined ? undefined : { epoch, sum: share.sum + logShare, of: share.of + 1 },
@@ -327,7 +324,7 @@ function* readings(state: RunMetricsState, at: number): Generator<Sample<RunMetr
     const losses = { training: epochs.map(({ loss }) => loss), validation: epochs.map(({ validation }) => validation.loss) };
     for (const [split, values] of Object.entries(losses)) {
       yield* read('loss_value', values.at(-1), { split });
-      yield* read('loss_normalised_ratio', normalised(values), { split });
+      yield* read('loss_normalised_ratio', normalisedLoss(values)?.at(-1), { split });
     }
     const { pooled, perImage, auc } = last.validation;
     const scores = { ...pooled, auc: auc?.auc } as Record<string, number | undefined>;
@@ -402,13 +399,6 @@ function* readings(state: RunMetricsState, at: number): Generator<Sample<RunMetr
   for (const [operation, seconds] of Object.entries(state.requestSeconds)) {
     yield* read('s3_request_duration_seconds', cumulative(seconds), { operation });
   }
-}
-
-/** (L - best) / (L0 - best) of the last one. */
-function normalised(losses: readonly number[]): number | undefined {
-  const best = losses.reduce((a, b) => Math.min(a, b));
-  const range = losses[0] - best;
-  return range > 0 ? (losses.at(-1)! - best) / range : undefined;
 }
 
 /** By each of the values, what is not among them as "other". */

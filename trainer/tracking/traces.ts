@@ -2,7 +2,7 @@
  * A run as spans: a trace a step with its phases, and one each for a validation, a checkpoint and, at its end, the run. Times are as the run tells them:
  * a step is told when it is over, and says how long it took.
  */
-import type { TrainEvent } from './events.ts';
+import { spentIn, type TrainEvent } from './events.ts';
 import type { SpanRecord, Spans } from './spans.ts';
 
 /** Milliseconds since 1970, of what was told before. */
@@ -17,16 +17,14 @@ interface Before {
 export function spanOf(event: TrainEvent, at: number, before: Before): SpanRecord | undefined {
   switch (event.event) {
     case 'step': {
-      const { step, epoch, loss, images, seconds, waitSeconds, phases } = event;
-      const { exchange = 0, commit = 0, apply = 0 } = phases ?? {};
-      const compute = Math.max(0, seconds - waitSeconds - exchange - commit - apply);
+      const { step, epoch, loss, images, seconds } = event;
       const start = at - 1000 * seconds;
       return {
         name: 'step',
         start,
         end: at,
         attributes: { 'segfleet.step': step, 'segfleet.epoch': epoch, 'segfleet.loss': loss, 'segfleet.images': images },
-        children: inTurn(start, { data: waitSeconds, compute, ...(phases && { exchange, commit, apply }) }),
+        children: inTurn(start, spentIn(event)),
       };
     }
     case 'epoch': {

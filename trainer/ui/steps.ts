@@ -1,7 +1,7 @@
 /**
  * The steps of one run as columns of numbers, taken from its log as that grows, and what a chart needs of them: never more points than it has pixels.
  */
-import type { StepEvent, TrainEvent } from '../tracking/events.ts';
+import { type StepEvent, spentIn, type TrainEvent } from '../tracking/events.ts';
 import type { Axis, SeriesPart } from './api.ts';
 
 export const seriesNames = [
@@ -89,7 +89,8 @@ export class Steps {
     }
   }
 
-  #takeStep({ step, loss, gradientNorm, learningRate, logShare, seconds, waitSeconds, phases }: StepEvent, time: number): void {
+  #takeStep(event: StepEvent, time: number): void {
+    const { step, loss, gradientNorm, learningRate, logShare, seconds } = event;
     if (typeof step !== 'number') throw new TypeError('a step without its number');
     // What is no number is written as null.
     if (typeof loss !== 'number' || typeof gradientNorm !== 'number') this.nonFinite++;
@@ -98,19 +99,9 @@ export class Steps {
     const i = this.length++;
     this.#step[i] = step;
     this.#time[i] = time;
-    const { exchange, commit, apply } = phases ?? {};
-    const compute = phases && seconds - waitSeconds - phases.exchange - phases.commit - phases.apply;
-    const values = {
-      loss,
-      gradientNorm,
-      learningRate,
-      logShare,
-      seconds,
-      data: waitSeconds,
-      exchange,
-      commit,
-      apply,
-      compute: compute ?? seconds - waitSeconds,
+    const values: Readonly<Partial<Record<SeriesName, number>>> = {
+      ...{ loss, gradientNorm, learningRate, logShare, seconds },
+      ...spentIn(event),
     };
     for (const name of seriesNames) {
       const value = values[name];

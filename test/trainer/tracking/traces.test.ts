@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 import type { TrainEvent } from '../../../trainer/tracking/events.ts';
 import { openSpans } from '../../../trainer/tracking/spans.ts';
 import { RunTraces } from '../../../trainer/tracking/traces.ts';
-import { freePort } from '../../tools/mlflowServer.ts';
 import { type CollectedSpan, startCollector } from '../../tools/otlpCollector.ts';
+import { freePort } from '../../tools/ports.ts';
 
 const began = Date.parse('2026-11-26T12:00:00Z');
 const phases = { exchange: 0.25, commit: 0.125, apply: 0.0625 };
