@@ -34,17 +34,6 @@ export const setFlag = Flags.string({
 
 export const outFlag = Flags.string({ description: 'The run folder. [default: runs/<name of the job>]' });
 export const resumeFlag = Flags.boolean({ description: 'Continue the run in that folder from its newest checkpoint.' });
-export const metricsPortFlag = Flags.string({
-  helpValue: '[HOST:]PORT',
-  description: 'Serve GET /metrics for Prometheus there, on this machine alone unless a host is given; 0 for any free port.',
-});
-export const tensorboardFlag = Flags.boolean({ description: 'Write event files for TensorBoard, into tensorboard/ of the run folder.' });
-export const mlflowFlag = Flags.string({
-  helpValue: 'URL',
-  description: 'Tell the run to this MLflow server, while it goes on. [default: $MLFLOW_TRACKING_URI, if it is set]',
-});
-/** The command that tells MLflow what is in a run folder. */
-export const trackWith = (folder: string, url: string): string => `${program} track ${folder} --mlflow ${url}`;
 export const keysFlag = Flags.string({ description: 'The key file of the run. [default of coordinator: <name of the job>.keys.json]' });
 
 /** Of commands about data sets, as `data.ignore` of a job. */

@@ -2,19 +2,9 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
-import {
-  BaseCommand,
-  keysFlag,
-  mlflowFlag,
-  outFlag,
-  program,
-  resumeFlag,
-  setFlag,
-  stopSignal,
-  tensorboardFlag,
-  trackWith,
-} from '../base.ts';
+import { BaseCommand, keysFlag, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
 import { leaveLastWord } from '../termination.ts';
+import { trackerFlags, watchersOf } from '../tracking.ts';
 
 export default class CoordinatorCommand extends BaseCommand {
   static override summary = 'Lead a run whose workers are other processes, on this machine or on others.';
@@ -53,8 +43,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       helpValue: 'METRIC',
       description: 'Tell with the progress, and at the end, what each epoch shows of this metric: validation/jaccard.',
     }),
-    tensorboard: tensorboardFlag,
-    mlflow: mlflowFlag,
+    ...trackerFlags,
     keys: keysFlag,
   };
 
@@ -69,17 +58,13 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const { serveProgress } = await import('../../coordinator/progressServer.ts');
     const { Reports } = await import('../../coordinator/objectiveReports.ts');
     const { RunFolder } = await import('../../trainer/storage/runFolder.ts');
-    const { identityOf } = await import('../../trainer/tracking/identity.ts');
-    const { RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
-    const { Trackers } = await import('../../trainer/tracking/trackers.ts');
     const { TrainingView } = await import('../render/training.ts');
     const loaded = readJob(args.job, flags.set ?? []);
     const { name } = loaded.job.metadata;
     const out = flags.out ?? defaultOut(loaded.job);
     const file = flags.keys ?? join('.', `${name}.keys.json`);
-    const { tensorboard, mlflow } = flags;
-    const trackers = await Trackers.open(loaded.job, {
-      ...{ tensorboard, mlflow, laterWith: trackWith },
+    const { metrics, watch } = await watchersOf(loaded.job, flags, {
+      withMetrics: flags.progress !== undefined,
       onProblem: problem => view.tellProblem(problem),
     });
     const keys = flags.listen.startsWith('tcp:')
@@ -94,12 +79,11 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
     const reports = flags.objective === undefined ? undefined : new Reports(new RunFolder(out), flags.objective);
     const told = () => ({ ...state.progress, ...(reports && { objective: reports.told }) });
     let state = startProgress(name, loaded.job.spec.workers.replicas);
-    const metrics = new RunMetrics(identityOf(loaded.job));
-    const progress = flags.progress === undefined ? undefined : await serveProgress(flags.progress, told, metrics);
+    const progress = metrics && (await serveProgress(flags.progress!, told, metrics));
     const resume = flags.continue ? 'ifBegun' : flags.resume;
     const { listen, mirror } = flags;
     try {
-      for await (const event of trackers.watch(metrics.watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal })), signal)) {
+      for await (const event of watch(lead({ ...loaded, out, resume, mirror, listen, keys, signal }), signal)) {
         view.show(event);
         state = advanceProgress(state, event, new Date());
         reports?.take(event);
@@ -113,7 +97,7 @@ Where the disk of this machine may be gone when it is started again (a pod), --m
       throw error;
     } finally {
       view.close();
-      await metrics.close(signal);
+      await metrics?.close(signal);
       await progress?.close();
     }
   }

@@ -1,5 +1,6 @@
 import { Args } from '@oclif/core';
-import { BaseCommand, mlflowFlag } from '../base.ts';
+import { BaseCommand } from '../base.ts';
+import { mlflowFlag } from '../tracking.ts';
 
 export default class Track extends BaseCommand {
   static override summary = 'Tell a tracking server what a run folder holds, or what of it the server does not have yet.';

@@ -2,18 +2,8 @@ import { join } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import type { LeadEvent } from '../../coordinator/lead.ts';
 import type { RunRecord } from '../../trainer/runRecord.ts';
-import {
-  BaseCommand,
-  metricsPortFlag,
-  mlflowFlag,
-  outFlag,
-  program,
-  resumeFlag,
-  setFlag,
-  stopSignal,
-  tensorboardFlag,
-  trackWith,
-} from '../base.ts';
+import { BaseCommand, outFlag, program, resumeFlag, setFlag, stopSignal } from '../base.ts';
+import { metricsPortFlag, trackerFlags, watchersOf } from '../tracking.ts';
 
 export default class Train extends BaseCommand {
   static override summary = 'Train a network as a job file says.';
@@ -35,8 +25,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT in the environment it sends traces of its steps
     out: outFlag,
     resume: resumeFlag,
     'metrics-port': metricsPortFlag,
-    tensorboard: tensorboardFlag,
-    mlflow: mlflowFlag,
+    ...trackerFlags,
     workers: Flags.integer({ min: 1, description: 'Worker processes that share each step; at most training.lanes.' }),
   };
 
@@ -57,23 +46,18 @@ With OTEL_EXPORTER_OTLP_ENDPOINT in the environment it sends traces of its steps
       const { trainWithWorkers } = await import('../../coordinator/local.ts');
       return trainWithWorkers({ ...options, workers });
     };
-    const { identityOf } = await import('../../trainer/tracking/identity.ts');
-    const { RunMetrics } = await import('../../trainer/tracking/liveMetrics.ts');
-    const { Trackers } = await import('../../trainer/tracking/trackers.ts');
     const { serveMetrics } = await import('../../trainer/tracking/serveMetrics.ts');
-    const { tensorboard, mlflow } = flags;
-    const trackers = await Trackers.open(loaded.job, {
-      ...{ tensorboard, mlflow, laterWith: trackWith },
+    const { metrics, watch } = await watchersOf(loaded.job, flags, {
+      withMetrics: flags['metrics-port'] !== undefined,
       onProblem: problem => view.tellProblem(problem),
     });
-    const metrics = new RunMetrics(identityOf(loaded.job));
-    const server = flags['metrics-port'] === undefined ? undefined : await serveMetrics(flags['metrics-port'], metrics);
+    const server = metrics && (await serveMetrics(flags['metrics-port']!, metrics));
     if (server) view.tellMetrics(server.url);
     try {
-      for await (const event of trackers.watch(metrics.watch<LeadEvent, RunRecord>(await start()), signal)) view.show(event);
+      for await (const event of watch<LeadEvent, RunRecord>(await start(), signal)) view.show(event);
     } finally {
       view.close();
-      await metrics.close(signal);
+      await metrics?.close(signal);
       await server?.close();
     }
   }

@@ -7,6 +7,7 @@ import { RunFolder } from '../storage/runFolder.ts';
 import { type S3Request, s3Channel } from '../storage/s3Requests.ts';
 import { metricsPrefix, named, runMetrics } from './catalogue.ts';
 import { type EpochEvent, readEvents, type StartEvent, type TrainEvent } from './events.ts';
+import { passing } from './passing.ts';
 import { type Exposition, expose } from './registry.ts';
 import { advanceMetrics, beginMetrics, type Identity, type RunNews, samplesOf } from './runMetrics.ts';
 import { Scrapes } from './scrapes.ts';
@@ -40,21 +41,16 @@ export class RunMetrics implements Exposition {
   }
 
   /** Takes what passes by, and how it ends. */
-  async *watch<E extends RunNews, R>(events: AsyncGenerator<E, R>): AsyncGenerator<E, R> {
-    try {
-      let next = await events.next();
-      for (; !next.done; next = await events.next()) {
-        this.take(next.value);
-        yield next.value;
-      }
-      return next.value;
-    } catch (error) {
-      const { code, details } = error instanceof SegfleetError ? error : new SegfleetError('bug', String(error));
-      this.take({ event: 'failed', code, whileSaving: details.checkpoint !== undefined });
-      throw error;
-    } finally {
-      await events.return(undefined as R); // whoever watches may leave early
-    }
+  watch<E extends RunNews, R>(events: AsyncGenerator<E, R>): AsyncGenerator<E, R> {
+    return passing(
+      events,
+      event => this.take(event),
+      how => {
+        if (how.by !== 'error') return;
+        const { code, details } = how.error instanceof SegfleetError ? how.error : new SegfleetError('bug', String(how.error));
+        this.take({ event: 'failed', code, whileSaving: details.checkpoint !== undefined });
+      },
+    );
   }
 
   /** Ends when whoever scrapes has had the last values, as far as somebody does. @param signal ends it at once */

@@ -3,6 +3,7 @@
  */
 import type { Job } from '../spec.ts';
 import type { MlflowTrackerOptions } from './mlflow.ts';
+import { passing } from './passing.ts';
 
 interface Tracker {
   take(event: { readonly event: string }): void;
@@ -55,23 +56,17 @@ export class Trackers {
   }
 
   /** Tells them what passes by, and waits at the end for what takes a little. @param signal aborted where the run was asked to stop */
-  async *watch<E extends { readonly event: string }, R>(events: AsyncGenerator<E, R>, signal?: AbortSignal): AsyncGenerator<E, R> {
-    let ending: Ending = { failed: true, signal };
-    try {
-      let next = await events.next();
-      for (; !next.done; next = await events.next()) {
-        for (const tracker of this.#trackers) tracker.take(next.value);
-        yield next.value;
-      }
-      ending = { failed: false, signal };
-      return next.value;
-    } catch (error) {
-      ending = { ...ending, error: (error as Error).message };
-      throw error;
-    } finally {
-      await events.return(undefined as R); // whoever watches may leave early
-      await Promise.all(this.#trackers.map(tracker => tracker.close(ending)));
-    }
+  watch<E extends { readonly event: string }, R>(events: AsyncGenerator<E, R>, signal?: AbortSignal): AsyncGenerator<E, R> {
+    return passing(
+      events,
+      event => {
+        for (const tracker of this.#trackers) tracker.take(event);
+      },
+      async how => {
+        const ending = { failed: how.by !== 'end', signal, ...(how.by === 'error' && { error: (how.error as Error).message }) };
+        await Promise.all(this.#trackers.map(tracker => tracker.close(ending)));
+      },
+    );
   }
 }
 

@@ -1,5 +1,6 @@
-import { BaseCommand, metricsPortFlag, setFlag, stopSignal } from '../../base.ts';
+import { BaseCommand, setFlag, stopSignal } from '../../base.ts';
 import { exitCodesOfSweeps, sweepArgument, sweepOutFlag } from '../../sweep.ts';
+import { metricsPortFlag } from '../../tracking.ts';
 
 export default class SweepRun extends BaseCommand {
   static override summary = 'Run a sweep on this machine: many trainings of one job, chosen by a search.';
