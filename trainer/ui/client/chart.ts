@@ -4,6 +4,7 @@
 import type { AlignedData, Options, default as UPlot } from 'uplot';
 import { h, hidden } from './dom.ts';
 import { short } from './format.ts';
+import { plainTable } from './table.ts';
 
 declare const uPlot: typeof UPlot;
 
@@ -237,31 +238,9 @@ export class LineChart {
     const shown = [...x.keys()].filter(i => i % every === 0 || i === x.length - 1);
     const { x: xName, isWall } = this.#options;
     this.#numbers.replaceChildren(
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            h('th', { scope: 'col', class: 'number' }, xName),
-            ...lines.map(({ name }) => h('th', { scope: 'col', class: 'number' }, name)),
-          ),
-        ),
-        h(
-          'tbody',
-          {},
-          ...shown.map(i =>
-            h(
-              'tr',
-              {},
-              h('th', { scope: 'row', class: 'number' }, isWall ? new Date(x[i] * 1000).toLocaleString() : short(x[i])),
-              ...lines.map(({ values }) => h('td', { class: 'number' }, short(values[i]))),
-            ),
-          ),
-        ),
+      plainTable(
+        [[xName, 'number'], ...lines.map(({ name }) => [name, 'number'] as const)],
+        shown.map(i => [isWall ? new Date(x[i] * 1000).toLocaleString() : short(x[i]), ...lines.map(({ values }) => short(values[i]))]),
       ),
     );
   }

@@ -4,6 +4,7 @@
 import type { RunDetail } from '../api.ts';
 import { command, h, s } from './dom.ts';
 import { csvText, take } from './svg.ts';
+import { numbersOf, plainTable } from './table.ts';
 
 const [width, laneHeight, left, right, top] = [1000, 22, 90, 26, 24];
 
@@ -87,31 +88,15 @@ export function lanes({ summary, health }: RunDetail): HTMLElement | undefined {
     h(
       'div',
       { class: 'foot' },
-      h(
-        'details',
-        {},
-        h('summary', {}, 'The numbers of this chart'),
-        h(
-          'table',
-          {},
-          h(
-            'thead',
-            {},
-            h(
-              'tr',
-              {},
-              ...['Step', 'What', ''].map((text, i) =>
-                h(i === 2 ? 'td' : 'th', i === 2 ? {} : { scope: 'col', class: i === 0 ? 'number' : 'text' }, text),
-              ),
-            ),
-          ),
-          h(
-            'tbody',
-            {},
-            ...rows.map(([step, what, more]) =>
-              h('tr', {}, h('td', { class: 'number' }, step), h('td', { class: 'text' }, what), h('td', { class: 'text' }, more)),
-            ),
-          ),
+      numbersOf(
+        plainTable(
+          [
+            ['Step', 'number'],
+            ['What', 'text'],
+            ['', 'text'],
+          ],
+          rows,
+          { named: false },
         ),
       ),
       command('report', summary.path),

@@ -6,7 +6,7 @@ import { LineChart } from './chart.ts';
 import { address, ask, choice, command, h, remember, state } from './dom.ts';
 import { ago, badge, duration, fixed, short } from './format.ts';
 import { follow, problems, runs, sweeps, take } from './live.ts';
-import { DataTable } from './table.ts';
+import { DataTable, plainTable } from './table.ts';
 
 const runLink = (id: string, name: string) => h('a', { href: address('/run', { id }) }, name);
 
@@ -299,24 +299,15 @@ class Convergence {
         h(
           'div',
           { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'How fast, and how steadily' },
-          h(
-            'table',
-            {},
-            h('thead', {}, h('tr', {}, ...columns.map((name, i) => h('th', { scope: 'col', class: i === 0 ? 'text' : 'number' }, name)))),
-            h(
-              'tbody',
-              {},
-              ...arms.map(({ name, runs, best, within, restlessness }) =>
-                h(
-                  'tr',
-                  {},
-                  h('th', { scope: 'row', class: 'text' }, name),
-                  ...[String(runs), fixed(best), ...within.map(value => fixed(value, 1)), fixed(restlessness)].map(text =>
-                    h('td', { class: 'number' }, text),
-                  ),
-                ),
-              ),
-            ),
+          plainTable(
+            columns.map((name, i) => [name, i === 0 ? 'text' : 'number'] as const),
+            arms.map(({ name, runs, best, within, restlessness }) => [
+              name,
+              String(runs),
+              fixed(best),
+              ...within.map(value => fixed(value, 1)),
+              fixed(restlessness),
+            ]),
           ),
         ),
         h(

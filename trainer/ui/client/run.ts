@@ -8,6 +8,7 @@ import { ago, badge, bytes, duration, fixed, short } from './format.ts';
 import { lanes } from './lanes.ts';
 import { follow, runs } from './live.ts';
 import { Overlays } from './overlays.ts';
+import { plainTable } from './table.ts';
 
 const axisNames: Record<Axis, string> = { step: 'step', time: 'seconds since the first step', wall: 'time' };
 
@@ -350,23 +351,9 @@ export async function show(content: HTMLElement): Promise<void> {
         h(
           'div',
           { class: 'scroll tall', tabindex: 0, role: 'group', 'aria-label': 'Settings' },
-          h(
-            'table',
-            {},
-            h('thead', {}, h('tr', {}, ...['Field', 'Value', 'From'].map(name => h('th', { scope: 'col', class: 'text' }, name)))),
-            h(
-              'tbody',
-              {},
-              ...settings.map(({ path, value, from }) =>
-                h(
-                  'tr',
-                  {},
-                  h('th', { scope: 'row', class: 'text' }, path),
-                  h('td', { class: 'text' }, value),
-                  h('td', { class: 'text' }, from),
-                ),
-              ),
-            ),
+          plainTable(
+            ['Field', 'Value', 'From'].map(name => [name, 'text'] as const),
+            settings.map(({ path, value, from }) => [path, value, from]),
           ),
         ),
       ),

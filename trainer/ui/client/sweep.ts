@@ -6,7 +6,7 @@ import { address, ask, choice, command, h, remember, s, state } from './dom.ts';
 import { badge, fixed, short } from './format.ts';
 import { follow, sweeps } from './live.ts';
 import { csvText, take } from './svg.ts';
-import { DataTable } from './table.ts';
+import { DataTable, numbersOf, plainTable } from './table.ts';
 
 type Trial = SweepDetail['trials'][number];
 type Value = string | number | boolean | undefined;
@@ -227,35 +227,10 @@ function heatMap(detail: SweepDetail, again: () => void): HTMLElement[] {
       h(
         'div',
         { class: 'foot' },
-        h(
-          'details',
-          {},
-          h('summary', {}, 'The numbers of this chart'),
-          h(
-            'table',
-            {},
-            h(
-              'thead',
-              {},
-              h(
-                'tr',
-                {},
-                h('th', { scope: 'col', class: 'text' }, `${rows} \\ ${cols}`),
-                ...colValues.map(col => h('th', { scope: 'col', class: 'number' }, shown(col))),
-              ),
-            ),
-            h(
-              'tbody',
-              {},
-              ...rowValues.map((row, i) =>
-                h(
-                  'tr',
-                  {},
-                  h('th', { scope: 'row', class: 'text' }, shown(row)),
-                  ...cells[i].map(value => h('td', { class: 'number' }, fixed(value))),
-                ),
-              ),
-            ),
+        numbersOf(
+          plainTable(
+            [[`${rows} \\ ${cols}`, 'text'], ...colValues.map(col => [shown(col), 'number'] as const)],
+            rowValues.map((row, i) => [shown(row), ...cells[i].map(value => fixed(value))]),
           ),
         ),
         command('report', summary.path),

@@ -115,3 +115,22 @@ export class DataTable<T> {
     this.#show();
   }
 }
+
+type Kind = Column<never>['kind'];
+
+/** A table that stays as it is. @param named whether the first cell of a row is its name */
+export function plainTable(
+  heads: readonly (readonly [name: string, kind: Kind])[],
+  rows: readonly (readonly (string | number)[])[],
+  { named = true } = {},
+): HTMLTableElement {
+  const head = ([name, kind]: (typeof heads)[number]) => (name === '' ? h('td') : h('th', { scope: 'col', class: kind }, name));
+  const cell = (value: string | number, i: number) => {
+    const [, kind] = heads[i];
+    return named && i === 0 ? h('th', { scope: 'row', class: kind }, value) : h('td', { class: kind }, value);
+  };
+  return h('table', {}, h('thead', {}, h('tr', {}, ...heads.map(head))), h('tbody', {}, ...rows.map(row => h('tr', {}, ...row.map(cell)))));
+}
+
+/** Below a chart, for who does not see it. */
+export const numbersOf = (table: HTMLTableElement): HTMLElement => h('details', {}, h('summary', {}, 'The numbers of this chart'), table);
