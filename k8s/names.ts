@@ -1,7 +1,9 @@
 /**
  * What things are called on a cluster: the group of our kinds, labels, child objects of a job, ports and places in a pod.
  */
+
 import { hash } from 'node:crypto';
+import { sweepLabel, trialLabel } from '../trainer/tracking/trialLabels.ts';
 
 export const group = 'segfleet.dev';
 export const version = 'v1alpha1';
@@ -22,8 +24,8 @@ export const labels = {
   job: `${group}/job`,
   component: `${group}/component`,
   /** Of a job that is a trial: the name of its Sweep, its number from 0, and which of its replicates it is, from 1. */
-  sweep: `${group}/sweep`,
-  trial: `${group}/trial`,
+  sweep: sweepLabel,
+  trial: trialLabel,
   replicate: `${group}/replicate`,
   /** Of the operator's own pods. */
   role: 'app.kubernetes.io/component',

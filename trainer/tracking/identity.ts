@@ -5,10 +5,7 @@ import { basename } from 'node:path';
 import { describeLoss } from '../losses/catalogue.ts';
 import type { Job } from '../spec.ts';
 import type { Identity } from './runMetrics.ts';
-
-/** On a cluster the operator names the sweep of a job that is a trial in these labels. */
-const sweepLabel = 'segfleet.dev/sweep';
-const trialLabel = 'segfleet.dev/trial';
+import { sweepLabel, trialLabel } from './trialLabels.ts';
 
 export function identityOf({ metadata, spec }: Job): Identity {
   return {
