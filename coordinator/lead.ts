@@ -263,11 +263,13 @@ class Book {
     }
   }
 
-  #recordWorkers({ workers }: Status): Promise<void> {
-    this.#isNews = false;
+  async #recordWorkers({ workers }: Status): Promise<void> {
     const members = workers.flatMap(({ id: worker, rank, lanes = 0, seconds, lateMs }) =>
       rank === undefined ? [] : [{ worker, rank, lanes, seconds, lateMs }],
     );
+    // Between two crews, and once the run is over, nobody shares a step: who shared the last one stands.
+    if (members.length === 0) return;
+    this.#isNews = false;
     return this.#record({ latest: { step: this.#writer.told.step, at: this.#writer.now().toISOString(), workers: members } });
   }
 

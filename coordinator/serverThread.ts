@@ -64,6 +64,8 @@ function flush(): void {
     if (effect.do === 'send')
       post(effect.session, { version: 1, run, term: roundOptions.term, session: effect.session, body: effect.body });
     else tell({ type: 'event', event: effect });
+    // With a checkpoint goes who has made it: a short run may end before the next status is due.
+    if (effect.do === 'checkpointed') tellStatus();
   }
   if (round.end) {
     endedAt ??= now;
@@ -110,6 +112,8 @@ function status(): Status {
   };
 }
 
+const tellStatus = (): void => tell({ type: 'event', event: { do: 'status', status: status() } });
+
 /** The lower one of two. */
 const median = (values: number[]): number | undefined => values.sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
@@ -136,12 +140,12 @@ function close(): void {
   isClosing = true;
   clearInterval(ticking);
   clearInterval(reporting);
-  tell({ type: 'event', event: { do: 'status', status: status() } });
+  tellStatus();
   void sending.then(() => router.close());
 }
 
 const ticking = setInterval(() => take({ tick: true }), tickMs);
-const reporting = setInterval(() => tell({ type: 'event', event: { do: 'status', status: status() } }), statusMs);
+const reporting = setInterval(tellStatus, statusMs);
 port.on('message', (message: ToServer) => {
   if (message === 'close') close();
   else take(message);
