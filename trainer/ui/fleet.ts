@@ -47,6 +47,8 @@ export class Fleet {
   readonly source: Source;
   readonly #options: FleetOptions;
   readonly #entries = new Map<string, Entry>();
+  /** Ids, each with the change that it went with. */
+  readonly #gone = new Map<string, number>();
   readonly #listeners = new Set<Listener>();
   sequence = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -92,8 +94,10 @@ export class Fleet {
 
   /** What has changed after that; all there is, where nothing is said. */
   since(sequence?: number): Changes {
-    const entries = [...this.#entries.values()].filter(entry => sequence === undefined || entry.sequence > sequence);
-    return { isWhole: sequence === undefined, ...listed(entries), gone: [] };
+    const entries = [...this.#entries.values()];
+    if (sequence === undefined) return { isWhole: true, ...listed(entries), gone: [] };
+    const gone = [...this.#gone].filter(([, when]) => when > sequence).map(([id]) => id);
+    return { isWhole: false, ...listed(entries.filter(entry => entry.sequence > sequence)), gone };
   }
 
   /** Looks once; several calls at a time are one after the other. */
@@ -117,6 +121,7 @@ export class Fleet {
         for (const one of found) {
           if (this.#entries.get(one.id)?.found.kind === one.kind) continue;
           this.#entries.set(one.id, { found: one, stamp: '', sequence: 0, told: '' });
+          this.#gone.delete(one.id);
         }
       }
     }
@@ -130,6 +135,7 @@ export class Fleet {
     if (changed.length === 0 && gone.length === 0) return;
     this.sequence++;
     for (const entry of changed) entry.sequence = this.sequence;
+    for (const id of gone) this.#gone.set(id, this.sequence);
     const changes: Changes = { isWhole: false, ...listed(changed), gone };
     for (const listener of this.#listeners) listener(changes, this.sequence);
   }

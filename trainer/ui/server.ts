@@ -68,13 +68,14 @@ export async function serveFleet(world: World, port: number): Promise<UiServer> 
   function stream(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): void {
     const { fleet, boot } = world;
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    // The page says that it is connected before there is news.
+    response.flushHeaders();
     const last = /^([\w-]{8})-(\d+)$/.exec(String(request.headers['last-event-id'] ?? query.get('after') ?? ''));
     const only = query.get('only');
-    // Who was away may have missed that something is gone, which no entry tells.
-    const known = last?.[1] === boot && Number(last[2]) === fleet.sequence ? fleet.sequence : undefined;
+    const known = last?.[1] === boot ? Number(last[2]) : undefined;
     const send = (all: Changes, sequence: number) => {
       const changes = only === null ? all : changesOf(all, only);
-      if (!changes) return;
+      if (isNothing(changes)) return;
       // Who does not read what is sent is no reader: the browser comes again.
       if (response.writableLength > 16 * 1024 * 1024) return void response.destroy();
       response.write(`id: ${boot}-${sequence}\ndata: ${JSON.stringify(changes)}\n\n`);
@@ -102,23 +103,25 @@ export async function serveFleet(world: World, port: number): Promise<UiServer> 
   };
 }
 
-/** What of it is about one run or sweep; undefined where that is nothing. */
-function changesOf({ isWhole, runs, sweeps, problems, gone }: Changes, only: string): Changes | undefined {
+/** What of it is about one run or sweep. */
+function changesOf({ isWhole, runs, sweeps, problems, gone }: Changes, only: string): Changes {
   const isIt = ({ id }: { readonly id: string }) => id === only;
-  const changes = {
+  return {
     isWhole,
     runs: runs.filter(isIt),
     sweeps: sweeps.filter(isIt),
     problems: problems.filter(isIt),
     gone: gone.filter(id => id === only),
   };
-  return isWhole || [changes.runs, changes.sweeps, changes.problems, changes.gone].some(({ length }) => length > 0) ? changes : undefined;
 }
 
-function giveAsset(request: IncomingMessage, response: ServerResponse, { type, body, etag }: Asset): void {
+const isNothing = ({ isWhole, runs, sweeps, problems, gone }: Changes): boolean =>
+  !isWhole && [runs, sweeps, problems, gone].every(({ length }) => length === 0);
+
+async function giveAsset(request: IncomingMessage, response: ServerResponse, { type, body, etag }: Asset): Promise<void> {
   const headers = { 'Content-Type': type, ETag: etag, 'Cache-Control': 'no-cache' };
   if (request.headers['if-none-match'] === etag) response.writeHead(304, headers).end();
-  else response.writeHead(200, { ...headers, 'Content-Length': body.length }).end(body);
+  else await giveBody(request, response, headers, body);
 }
 
 async function give(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
@@ -133,13 +136,23 @@ async function give(request: IncomingMessage, response: ServerResponse, answer: 
     'json' in answer
       ? ['application/json; charset=utf-8', Buffer.from(JSON.stringify(answer.json))]
       : [answer.type, Buffer.from(answer.body)];
-  const isLong = body.length > 4096 && type !== 'image/png';
+  await giveBody(request, response, { 'Content-Type': type }, body);
+}
+
+interface Headers {
+  readonly 'Content-Type': string;
+  readonly [name: string]: string;
+}
+
+/** Compressed, where that helps: the page may be read through a tunnel from far away. */
+async function giveBody(request: IncomingMessage, response: ServerResponse, headers: Headers, body: Buffer): Promise<void> {
+  const isLong = body.length > 4096 && headers['Content-Type'] !== 'image/png';
   if (!isLong || !/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
-    response.writeHead(200, { 'Content-Type': type, 'Content-Length': body.length }).end(body);
+    response.writeHead(200, { ...headers, 'Content-Length': body.length }).end(body);
     return;
   }
   const small = await compress(body, { level: 1 });
-  response.writeHead(200, { 'Content-Type': type, 'Content-Encoding': 'gzip', 'Content-Length': small.length }).end(small);
+  response.writeHead(200, { ...headers, 'Content-Encoding': 'gzip', 'Content-Length': small.length }).end(small);
 }
 
 function refuse(response: ServerResponse, status: number, sentence: string): void {

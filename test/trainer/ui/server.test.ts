@@ -1,17 +1,23 @@
 /**
  * The server of the live page, asked as a browser asks, and as others might.
  */
+import { once } from 'node:events';
 import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { Mirror } from '../../../trainer/storage/mirror.ts';
+import { openStore } from '../../../trainer/storage/openStore.ts';
+import { RunFolder } from '../../../trainer/storage/runFolder.ts';
 import type { Changes, ConvergenceAnswer, Overview, RunDetail, RunSummary, SeriesAnswer, SweepDetail } from '../../../trainer/ui/api.ts';
 import { folderSource } from '../../../trainer/ui/folderSource.ts';
 import { serveUi, type Ui } from '../../../trainer/ui/serveUi.ts';
 import { segfleet } from '../../tools/cli.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
 import { temporaryFolder } from '../../tools/temporaryFolder.ts';
+import { hasVersitygw } from '../../tools/tools.ts';
 import { makeRun } from '../../tools/uiRuns.ts';
+import { setCredentials, startGateway } from '../../tools/versitygw.ts';
 import { drive, toySweep } from '../sweep/toySweep.ts';
 
 const folder = temporaryFolder('ui');
@@ -34,6 +40,7 @@ beforeAll(async () => {
   ui = await serveUi({ place: at('runs'), port: 0, everyMs: 20 });
 });
 afterAll(async () => {
+  vi.unstubAllEnvs();
   await ui.close();
   await folder[Symbol.asyncDispose]();
 });
@@ -130,6 +137,14 @@ test('what a browser loads is less than 300 KB, and nothing of it is inline', as
   expect(seen.size).toBeGreaterThan(14);
   expect(bytes).toBeGreaterThan(80_000);
   expect(bytes).toBeLessThan(300_000);
+});
+
+test.each(['/uPlot.js', '/api/series?id=dice-1'])('%s is sent compressed to whoever takes that', async path => {
+  const { headers, body } = await ask(path);
+  expect(headers['content-encoding']).toBeUndefined();
+  const small = await ask(path, { 'Accept-Encoding': 'gzip, br' });
+  expect(small.headers['content-encoding']).toBe('gzip');
+  expect(Number(small.headers['content-length'])).toBeLessThan(body.length / 2);
 });
 
 test('the overview has every run at any depth, and says of what is damaged that it is', async () => {
@@ -249,6 +264,40 @@ test('what is appended is told, a line only when it is whole; what comes and goe
   );
 });
 
+/** The first event that a browser gets which has all up to `after`; `act` once it listens. */
+async function firstEvent(after: string, act = () => {}): Promise<Changes> {
+  const { port, searchParams, host } = new URL(ui.url);
+  const headers = { Host: host, Authorization: `Bearer ${searchParams.get('token')}` };
+  const asked = request({ host: '127.0.0.1', port, path: `/api/events?${query({ after })}`, headers });
+  asked.end();
+  const [response] = await once(asked, 'response');
+  act();
+  let text = '';
+  for await (const piece of response) {
+    text += piece;
+    const data = /^data: (.*)\n\n/m.exec(text)?.[1];
+    if (data) return JSON.parse(data);
+  }
+  throw new Error('the server has ended');
+}
+
+test('a browser that comes back is told what has changed and what is gone since then, and nothing twice', async () => {
+  const isThere = ({ runs }: Changes) => runs.some(({ id }) => id === 'brief');
+  const isGone = ({ gone }: Changes) => gone.includes('brief');
+  const copy = () => cpSync(at('runs', 'dice-1'), at('runs', 'brief'), { recursive: true });
+  const remove = () => rmSync(at('runs', 'brief'), { recursive: true });
+  await nextChange(isThere, copy);
+  const { event } = await json<Overview>('/api/overview');
+  await nextChange(isGone, remove);
+  expect(await firstEvent(event)).toEqual({ isWhole: false, runs: [], sweeps: [], problems: [], gone: ['brief'] });
+  await nextChange(isThere, copy);
+  expect(await firstEvent(event)).toMatchObject({ isWhole: false, runs: [{ id: 'brief' }], gone: [] });
+  // Who has all is told only of what comes.
+  const { event: last } = await json<Overview>('/api/overview');
+  expect(await firstEvent(last, remove)).toMatchObject({ runs: [], gone: ['brief'] });
+  expect(await firstEvent('another--1')).toMatchObject({ isWhole: true, gone: [] });
+});
+
 test('a run that was killed is told from one that runs', async () => {
   writeFileSync(at('runs', 'all', '.lock'), '999999999 1');
   const { runs } = await nextChange(
@@ -305,6 +354,22 @@ test('of a store the copies that coordinators keep are shown', async () => {
   expect(runs).toMatchObject([{ id: 'first', name: 'dice-1', path: `file:${at('store')}/first`, epoch: 6, step: 300 }]);
   expect((await json<SeriesAnswer>('/api/series?id=first&points=10', other)).x).toHaveLength(10);
   await other.close();
+});
+
+test.skipIf(!hasVersitygw())('of S3 too, and a bucket that is not there is told at once', async () => {
+  setCredentials();
+  await using gateway = await startGateway('bucket');
+  vi.stubEnv('AWS_ENDPOINT_URL_S3', gateway.url);
+  const mirror = new Mirror(await openStore('s3://bucket/runs/first'), new RunFolder(at('runs', 'dice-1')));
+  await mirror.write(() => Promise.resolve());
+  const other = await serveUi({ place: 's3://bucket/runs', port: 0 });
+  const { runs } = await json<Overview>('/api/overview', other);
+  expect(runs).toMatchObject([{ id: 'first', name: 'dice-1', path: 's3://bucket/runs/first', state: 'succeeded', epoch: 6, step: 300 }]);
+  expect((await json<SeriesAnswer>('/api/series?id=first&points=10', other)).x).toHaveLength(10);
+  await other.close();
+  const { code, stderr } = await segfleet(['ui', 's3://absent/runs', '--port', '0']);
+  const sentence = 'error: s3://absent/runs/: listing failed: there is no such bucket; make it, or mend the URL\n';
+  expect({ code, stderr }).toEqual({ code: 4, stderr: sentence });
 });
 
 describe('the command', () => {

@@ -10,7 +10,7 @@ export const sweeps = new Map<string, SweepSummary>();
 export const problems = new Map<string, Problem>();
 
 /**
- * @param changed with the ids that are new, other than before, or gone
+ * @param changed with the ids that are new, other than before, or gone; at the next picture, so that a page that nobody sees does nothing
  * @param after an event that all is known of
  * @param only one run or sweep
  */
@@ -23,10 +23,23 @@ export function follow(changed: (ids: ReadonlySet<string>) => void, { after, onl
   };
   events.onopen = () => say('on', 'live');
   events.onerror = () => say('off', 'not connected: `segfleet ui` has ended, or is busy');
-  events.onmessage = message => take(JSON.parse(message.data), changed);
+  let untold: Set<string> | undefined;
+  events.onmessage = message => {
+    const ids = take(JSON.parse(message.data));
+    if (untold) {
+      for (const id of ids) untold.add(id);
+      return;
+    }
+    untold = ids;
+    requestAnimationFrame(() => {
+      untold = undefined;
+      changed(ids);
+    });
+  };
 }
 
-export function take({ isWhole, gone, ...news }: Changes, changed: (ids: ReadonlySet<string>) => void): void {
+/** @returns the ids that are new, other than before, or gone */
+export function take({ isWhole, gone, ...news }: Changes): Set<string> {
   const ids = new Set([
     ...gone,
     ...news.runs.map(({ id }) => id),
@@ -34,10 +47,14 @@ export function take({ isWhole, gone, ...news }: Changes, changed: (ids: Readonl
     ...news.problems.map(({ id }) => id),
   ]);
   for (const known of [runs, sweeps, problems]) {
-    for (const id of known.keys()) if (isWhole || ids.has(id)) known.delete(id);
+    for (const id of known.keys()) {
+      if (!isWhole && !ids.has(id)) continue;
+      known.delete(id);
+      ids.add(id);
+    }
   }
   for (const run of news.runs) runs.set(run.id, run);
   for (const sweep of news.sweeps) sweeps.set(sweep.id, sweep);
   for (const problem of news.problems) problems.set(problem.id, problem);
-  changed(ids);
+  return ids;
 }

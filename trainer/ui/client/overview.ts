@@ -182,7 +182,8 @@ export async function show(content: HTMLElement): Promise<void> {
     tell();
     convergence.changed();
   };
-  take({ ...first, isWhole: true, gone: [] }, changed);
+  take({ ...first, isWhole: true, gone: [] });
+  changed();
   follow(changed, { after: first.event });
   // Ages grow while nothing else happens.
   setInterval(() => {
