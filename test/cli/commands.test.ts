@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'segfleet-cli-'));
 beforeAll(() => drawDataSet(join(folder, 'data'), 3, 60, 40));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train'];
+const commands = ['compare', 'demo', 'doctor', 'evaluate', 'export', 'init', 'losses', 'predict', 'reproduce', 'setup', 'train', 'ui'];
 const onClusters = ['cancel', 'events', 'list', 'logs', 'resume', 'scale', 'status', 'submit', 'suspend', 'wait'];
 
 describe('help', () => {
