@@ -103,6 +103,25 @@ test('runs are found by words and sorted by keys, and the address keeps both', a
   expect(new URL(page.url()).searchParams.get('sort')).toBe('-Epoch');
 });
 
+test('rows that stay are not made anew, and stand in order among those that come and go', async () => {
+  await open('/?sort=Run');
+  const table = page.getByRole('group', { name: 'Runs' });
+  const names = table.getByRole('rowheader');
+  await names.first().waitFor();
+  const all = await names.allTextContents();
+  expect(all.length).toBeGreaterThan(4);
+  const kept = all.find(name => name.includes('trials/0002'))!;
+  await names.filter({ hasText: kept }).evaluate(cell => cell.setAttribute('data-kept', ''));
+  await page.getByRole('searchbox').fill('trials/000');
+  await names.filter({ hasText: markup }).waitFor({ state: 'detached' });
+  await table.getByRole('button', { name: 'Run' }).click();
+  expect(await names.allTextContents()).toEqual(all.filter(name => name.includes('trials/')).toReversed());
+  await page.getByRole('searchbox').fill('');
+  await names.filter({ hasText: markup }).waitFor();
+  expect(await names.allTextContents()).toEqual(all.toReversed());
+  expect(await table.locator('[data-kept]').allTextContents()).toEqual([kept]);
+});
+
 test('what is appended to the log of a run appears', async () => {
   await runPage('all');
   const chart = page.getByRole('img', { name: /^Loss, by step/ });

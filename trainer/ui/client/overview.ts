@@ -31,6 +31,7 @@ export async function show(content: HTMLElement): Promise<void> {
 
   const table = new DataTable<RunSummary>(
     'Runs',
+    run => run.id,
     [
       { name: 'Run', kind: 'text', value: run => run.name, show: run => h('span', {}, runLink(run.id, run.name), h('small', {}, run.id)) },
       { name: 'State', kind: 'text', value: run => run.state, show: run => badge(run.state) },
@@ -54,6 +55,7 @@ export async function show(content: HTMLElement): Promise<void> {
   );
   const sweepTable = new DataTable<SweepSummary>(
     'Sweeps',
+    sweep => sweep.id,
     [
       {
         name: 'Sweep',

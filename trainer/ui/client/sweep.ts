@@ -41,6 +41,7 @@ export async function show(content: HTMLElement): Promise<void> {
     );
   const table = new DataTable<Trial>(
     'Trials',
+    trial => trial.number,
     [
       {
         name: 'Trial',

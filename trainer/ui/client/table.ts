@@ -11,11 +11,17 @@ export interface Column<T> {
   readonly show?: (row: T) => Node | string;
 }
 
+interface Shown<T> {
+  readonly row: T;
+  readonly element: HTMLTableRowElement;
+}
+
 const byText = new Intl.Collator('en', { numeric: true });
 const pageRows = 50;
 
 export class DataTable<T> {
   readonly element: HTMLElement;
+  readonly #keyOf: (row: T) => string | number;
   readonly #columns: readonly Column<T>[];
   readonly #name: string;
   readonly #sorted: (sort: string) => void;
@@ -23,12 +29,21 @@ export class DataTable<T> {
   readonly #pager = h('p', { class: 'pager' });
   readonly #heads: HTMLTableCellElement[];
   #rows: readonly T[] = [];
+  /** On the page, by key. */
+  #shown: ReadonlyMap<string | number, Shown<T>> = new Map();
   #sort: string;
   #first = 0;
 
-  /** @param sort name of a column, after `-` where it falls */
-  constructor(name: string, columns: readonly Column<T>[], sort: string, sorted: (sort: string) => void = () => {}) {
+  /** @param keyOf tells rows apart @param sort name of a column, after `-` where it falls */
+  constructor(
+    name: string,
+    keyOf: (row: T) => string | number,
+    columns: readonly Column<T>[],
+    sort: string,
+    sorted: (sort: string) => void = () => {},
+  ) {
     this.#name = name;
+    this.#keyOf = keyOf;
     this.#columns = columns;
     this.#sort = columns.some(column => column.name === sort.replace(/^-/, '')) ? sort : columns[0].name;
     this.#sorted = sorted;
@@ -47,6 +62,7 @@ export class DataTable<T> {
     );
   }
 
+  /** @param rows objects that do not change: of what has, another one */
   set(rows: readonly T[]): void {
     this.#rows = rows;
     this.#show();
@@ -79,20 +95,33 @@ export class DataTable<T> {
     const shown = keyed.slice(this.#first, this.#first + pageRows);
     // Whoever stands on a link stays there when the rows come anew.
     const focused = this.#body.contains(document.activeElement) ? document.activeElement?.getAttribute('href') : undefined;
-    this.#body.replaceChildren(
-      ...shown.map(({ row }) =>
-        h(
-          'tr',
-          {},
-          ...this.#columns.map(({ kind, value, show }, i) => {
-            const content = show ? show(row) : String(value(row) ?? '–');
-            return i === 0 ? h('th', { scope: 'row', class: kind }, content) : h('td', { class: kind }, content);
-          }),
-        ),
-      ),
-    );
+    this.#place(new Map(shown.map(({ row }) => [this.#keyOf(row), { row, element: this.#draw(row) }])));
     if (focused) for (const link of this.#body.querySelectorAll('a')) if (link.getAttribute('href') === focused) link.focus();
     this.#page(keyed.length);
+  }
+
+  /** A row that is on the page stays there, and gets the cells that are other than they were: laying out new ones is most of the work. */
+  #draw(row: T): HTMLTableRowElement {
+    const there = this.#shown.get(this.#keyOf(row));
+    if (there?.row === row) return there.element;
+    const cells = this.#columns.map(({ kind, value, show }, i) => {
+      const content = show ? show(row) : String(value(row) ?? '–');
+      return i === 0 ? h('th', { scope: 'row', class: kind }, content) : h('td', { class: kind }, content);
+    });
+    if (!there) return h('tr', {}, ...cells);
+    const { element } = there;
+    for (const [i, cell] of cells.entries()) if (!cell.isEqualNode(element.cells[i])) element.cells[i].replaceWith(cell);
+    return element;
+  }
+
+  #place(rows: ReadonlyMap<string | number, Shown<T>>): void {
+    for (const [key, { element }] of this.#shown) if (!rows.has(key)) element.remove();
+    let next = this.#body.firstChild;
+    for (const { element } of rows.values()) {
+      if (element === next) next = next.nextSibling;
+      else this.#body.insertBefore(element, next);
+    }
+    this.#shown = rows;
   }
 
   #page(total: number): void {
