@@ -41,7 +41,7 @@ beforeAll(async () => {
     else response.writeHead(200, { 'content-type': url === '/' ? 'text/html' : 'application/octet-stream' }).end(contents);
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  chromium = await openChromium();
+  chromium = await openChromium({ emulatesGpu: true });
   page = await chromium.browser.newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
 });
