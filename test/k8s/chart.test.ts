@@ -56,6 +56,7 @@ const allValues: Values = {
   jobImage: 'r.invalid/segfleet:gpu',
   store: { url: 's3://bucket/runs', ports: [9000, 7070], secret: 'store' },
   libraryClaim: 'tensorflow',
+  trackers: { mlflow: 'http://mlflow:5000', mlflowSecret: 'mlflow', traces: 'http://collector:4318' },
   resources: { requests: { cpu: 1 }, limits: { memory: '1Gi' } },
   serviceAccount: { annotations: { 'cloud.invalid/role': 'trainer' } },
   ...withoutKinds,
@@ -261,8 +262,12 @@ describe.skipIf(!hasHelm())('the chart', () => {
               '--store-port=7070',
               '--store-secret=store',
               '--library-claim=tensorflow',
+              '--mlflow=http://mlflow:5000',
+              '--mlflow-secret=mlflow',
+              '--traces=http://collector:4318',
               '--prometheus-namespace=monitoring',
             ],
+            env: has({ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector:4318' }),
             resources: allValues.resources,
           },
         ],
@@ -788,7 +793,7 @@ const inFleet = (title: string): string => (/^(Cluster|Custom)/.test(title) ? ti
 
 const podOf = (objects: readonly Rendered[]) => objects.find(({ kind }) => kind === 'Deployment')!.spec.template.spec;
 
-const has = (word: string) => expect.arrayContaining([word]);
+const has = (word: unknown) => expect.arrayContaining([word]);
 
 function withTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value);
