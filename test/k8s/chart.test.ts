@@ -15,7 +15,7 @@ import { type ControlPlane, startControlPlane } from '../tools/controlPlane.ts';
 import { chartFolder, Helm, type Rendered, type Values } from '../tools/helm.ts';
 import { may, type Resource, resourcesOf, rightsOf } from '../tools/rights.ts';
 import { type TemporaryFolder, temporaryFolder } from '../tools/temporaryFolder.ts';
-import { hasHelm, hasKubernetes } from '../tools/tools.ts';
+import { hasHelm, hasKubernetes, hasPrometheusOperatorKinds, prometheusOperatorFiles } from '../tools/tools.ts';
 import { fullJob, recipeOf } from '../tools/trainingJobs.ts';
 
 const soon = { timeout: 30_000, interval: 100 };
@@ -497,6 +497,24 @@ describe.skipIf(!hasHelm() || !hasKubernetes())('the chart on a cluster', () => 
       const words = ['create', '--dry-run=server', '--validate=strict', '--output=name', '--filename=-'];
       const { code, stderr } = await controlPlane.kubectlWith({ input }, ...words);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    }
+  });
+
+  test.skipIf(!hasPrometheusOperatorKinds())('has monitors and alerts that the Prometheus operator knows every field of', async () => {
+    const files = prometheusOperatorFiles.map(file => `--filename=${file}`);
+    await controlPlane.kubectl('create', ...files);
+    await controlPlane.kubectl('wait', '--for=condition=Established', '--timeout=60s', ...files);
+    try {
+      const watched = { enabled: true, labels: { release: 'prometheus' } };
+      const { stdout: input } = await helm.template({ ...withoutKinds, serviceMonitor: watched, podMonitor: watched, alerts: watched });
+      const { stdout, stderr } = await controlPlane.kubectlWith(
+        { input },
+        ...['create', '--dry-run=server', '--validate=strict', '--output=name', '--filename=-'],
+      );
+      expect(stderr).toBe('');
+      expect(stdout.match(/^\w+(?=\.monitoring\.coreos\.com\/)/gm)?.sort()).toEqual(['podmonitor', 'prometheusrule', 'servicemonitor']);
+    } finally {
+      await controlPlane.kubectl('delete', ...files);
     }
   });
 
