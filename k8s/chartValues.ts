@@ -11,6 +11,10 @@ const objectName = z
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
 /** Helm shows users the pattern: one that allows the empty text says more than two alternatives that both failed. */
+const address = z
+  .string()
+  .regex(/^(https?:\/\/\S+)?$/)
+  .default('');
 const optionalName = z
   .string()
   .max(253)
@@ -64,6 +68,18 @@ export const chartValuesSchema = z.strictObject({
   libraryClaim: optionalName.describe(
     'A PersistentVolumeClaim in the namespace of each job with the TensorFlow library, where the image has none.',
   ),
+  trackers: z
+    .strictObject({
+      mlflow: address.describe('Of an MLflow server, such as http://mlflow.tools.svc:5000: coordinators tell their runs to it.'),
+      mlflowSecret: optionalName.describe(
+        'A Secret in the namespace of each job, with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.',
+      ),
+      traces: address.describe(
+        'Of a collector of OpenTelemetry traces (OTLP over HTTP): of the steps of runs, and of what the operator does.',
+      ),
+    })
+    .prefault({})
+    .describe('Who else is told of runs. A job may say otherwise in pod.env.'),
   resources: z
     .strictObject({ requests: free.optional(), limits: free.optional() })
     .default({ requests: { cpu: '50m', memory: '192Mi' }, limits: { memory: '512Mi' } })

@@ -17,6 +17,8 @@ import type { Sweep, TrainingJob } from './objects.ts';
 import { ProgressPoller, type ProgressTarget } from './progress.ts';
 import { phases } from './status.ts';
 import { SweepDecisions } from './sweep/decisions.ts';
+import { measureSweeps } from './sweep/measure.ts';
+import { sweepPhases } from './sweepStatus.ts';
 import { keyOf } from './watch.ts';
 
 export interface ControllerOptions extends Pick<DecisionsOptions, 'settings' | 'reconcile' | 'makeKeys'> {
@@ -135,12 +137,9 @@ export class Controller {
     const { metrics } = this.#options;
     metrics.queueDepth.set(this.#jobs.depth + this.#sweeps.depth);
     metrics.queueWorking.set(this.#jobs.working + this.#sweeps.working);
-    const byPhase = new Map<string, number>(phases.map(phase => [phase, 0]));
-    for (const { status } of this.#caches.jobs()) {
-      const phase = status?.phase ?? 'Pending';
-      byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
-    }
-    for (const [phase, count] of byPhase) metrics.jobs.set({ phase }, count);
+    for (const [phase, count] of countByPhase(phases, this.#caches.jobs())) metrics.jobs.set({ phase }, count);
+    for (const [phase, count] of countByPhase(sweepPhases, this.#caches.sweeps())) metrics.sweeps.set({ phase }, count);
+    measureSweeps(metrics, this.#caches.sweeps(), this.#options.clock.date());
     const heard = new Map<string, number>();
     for (const { kind, lastEvent } of this.#caches.watches) {
       heard.set(kind, Math.min(heard.get(kind) ?? Number.POSITIVE_INFINITY, (lastEvent?.getTime() ?? 0) / 1000));
@@ -170,4 +169,16 @@ function definedOf<T extends object>(given: T): { [K in keyof T]?: Exclude<T[K],
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
+}
+
+function countByPhase(
+  phases: readonly string[],
+  objects: Iterable<{ readonly status?: { readonly phase?: string } }>,
+): Map<string, number> {
+  const counts = new Map(phases.map(phase => [phase, 0]));
+  for (const { status } of objects) {
+    const phase = status?.phase ?? 'Pending';
+    counts.set(phase, (counts.get(phase) ?? 0) + 1);
+  }
+  return counts;
 }

@@ -12,7 +12,7 @@ import { Election, type ElectionOptions, type LeaseTimes } from './lease.ts';
 import { errorFields } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { labels } from './names.ts';
-import type { Settings } from './plan.ts';
+import type { Settings, TrackerSettings } from './plan.ts';
 
 export interface OperatorOptions
   extends Pick<ControllerOptions, 'api' | 'namespaces' | 'settings' | 'reconcile' | 'makeKeys' | 'identity' | 'log'>,
@@ -49,6 +49,24 @@ export function parseLease(text: string): ElectionOptions['lease'] {
 export function parseStore(text: string): string {
   if (!/^s3:\/\/[^/\s]+(\/\S*)?$/.test(text)) throw new SegfleetError('usage', `--store ${text}: s3://bucket/prefix is expected`);
   return text;
+}
+
+/** @throws usage: an address is none, or holds what others should not read */
+export function parseTrackers(given: TrackerSettings): TrackerSettings {
+  for (const [flag, address] of Object.entries({ '--mlflow': given.mlflow, '--traces': given.traces })) {
+    if (address === undefined) continue;
+    const url = URL.parse(address);
+    if (!url || !/^https?:$/.test(url.protocol)) {
+      throw new SegfleetError('usage', `${flag} ${address}: an address such as http://mlflow.tools.svc:5000 is expected`);
+    }
+    if (url.username !== '' || url.password !== '') {
+      throw new SegfleetError(
+        'usage',
+        `${flag}: the address holds a name or a password, which all who see pods can read; use --mlflow-secret`,
+      );
+    }
+  }
+  return given;
 }
 
 /** Who may ask coordinators: operators, all of those in the namespace of this one, and whoever collects metrics. */

@@ -19,8 +19,19 @@ export interface Settings {
   readonly libraryClaim?: string;
   /** Ports of the store, for the NetworkPolicy: pods may connect to them anywhere, and to 443. */
   readonly storePorts?: readonly number[];
+  /** Whom coordinators tell of their runs. */
+  readonly trackers?: TrackerSettings;
   /** Selects the pods that may ask coordinators for progress: those of the operator, and of Prometheus. */
   readonly clients: readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[];
+}
+
+export interface TrackerSettings {
+  /** The address of an MLflow server. */
+  readonly mlflow?: string;
+  /** A Secret in the namespace of each job, with any of the keys that are named as the variables of `mlflowCredentials`. */
+  readonly mlflowSecret?: string;
+  /** The address of a collector of OpenTelemetry traces. */
+  readonly traces?: string;
 }
 
 /** All that is known of one job, from the watches. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Flags } from '@oclif/core';
+import { mlflowCredentials } from '../../k8s/resources/trackers.ts';
 import { BaseCommand, stopSignal } from '../base.ts';
 
 export default class Operator extends BaseCommand {
@@ -41,6 +42,17 @@ Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) t
       helpValue: 'NAME',
       description: 'A PersistentVolumeClaim with the TensorFlow library, in the namespace of each job. [default: the library in the image]',
     }),
+    mlflow: Flags.string({ helpValue: 'URL', description: 'Coordinators tell their runs to this MLflow server.' }),
+    'mlflow-secret': Flags.string({
+      helpValue: 'NAME',
+      description: `A Secret in the namespace of each job, with ${mlflowCredentials.join(', ')} as far as the server asks for them.`,
+      dependsOn: ['mlflow'],
+    }),
+    traces: Flags.string({
+      helpValue: 'URL',
+      description:
+        'Coordinators send OpenTelemetry traces to this collector. [default: none; OTEL_EXPORTER_OTLP_ENDPOINT is for those of the operator]',
+    }),
     'prometheus-namespace': Flags.string({ helpValue: 'NAME', description: 'Pods of this namespace may ask coordinators for metrics.' }),
     listen: Flags.string({ default: '127.0.0.1:8081', helpValue: 'HOST:PORT', description: 'For /healthz, /readyz and /metrics.' }),
     lease: Flags.string({
@@ -60,12 +72,13 @@ Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) t
     const { systemClock } = await import('../../k8s/clock.ts');
     const { jsonLog } = await import('../../k8s/log.ts');
     const { defaultLease } = await import('../../k8s/names.ts');
-    const { clientsOf, parseAddress, parseLease, parseStore, runOperator } = await import('../../k8s/operator.ts');
+    const { clientsOf, parseAddress, parseLease, parseStore, parseTrackers, runOperator } = await import('../../k8s/operator.ts');
     const { reconcile } = await import('../../k8s/reconcile.ts');
     const { makeKeyFile } = await import('../../coordinator/exchange/keys.ts');
     const { POD_NAME, POD_NAMESPACE } = process.env;
     const listen = parseAddress(flags.listen);
     const store = flags.store === undefined ? undefined : parseStore(flags.store);
+    const trackers = parseTrackers({ mlflow: flags.mlflow, mlflowSecret: flags['mlflow-secret'], traces: flags.traces });
     const given = flags.lease === undefined ? undefined : parseLease(flags.lease);
     const api = await connect({ kubeconfig: flags.kubeconfig, context: flags.context });
     await runOperator({
@@ -78,6 +91,7 @@ Writes one JSON object a line. GET /healthz, /readyz and /metrics (Prometheus) t
         storeSecret: flags['store-secret'],
         storePorts: flags['store-port'],
         libraryClaim: flags['library-claim'],
+        trackers,
         clients: clientsOf(POD_NAMESPACE, flags['prometheus-namespace']),
       },
       reconcile,

@@ -186,6 +186,14 @@ export const sweepAlerts: readonly Alert[] = [
     summary: 'Sweep {{ $labels.sweep }} has told of nothing for {{ $value | humanizeDuration }}',
     description: 'Trials wait or run, and for an hour none has begun, finished an epoch or ended.',
   },
+  {
+    name: 'SweepWaiting',
+    severity: 'warning',
+    // All operators tell of the same sweeps.
+    expression: `${by('max', ['sweep'], metric('operator_sweep_waiting_seconds'))} > 3600`,
+    summary: 'A trial of sweep {{ $labels.sweep }} has waited {{ $value | humanizeDuration }} for room',
+    description: 'For an hour it has had no quota, no node or the like, and no other trial is started before it.',
+  },
 ];
 
 const leaders = by('sum', ['namespace', 'job'], metric('operator_leader'));

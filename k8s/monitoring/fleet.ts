@@ -51,7 +51,7 @@ export const fleet: Dashboard = {
       panels: [
         {
           title: 'Trials by state',
-          about: 'Of sweeps that `sweep run` drives. Those on a cluster are jobs above.',
+          about: 'Of sweeps that `sweep run` drives.',
           kind: 'stacked',
           unit: 'none',
           queries: [{ expression: all(metric('sweep_cells', { sweep: '$sweep' }), 'sweep', 'state'), legend: '{{sweep}}, {{state}}' }],
@@ -78,6 +78,32 @@ export const fleet: Dashboard = {
           unit: 's',
           width: 4,
           queries: [{ expression: by('max', ['sweep'], metric('sweep_seconds_total', { sweep: '$sweep' })), legend: '{{sweep}}' }],
+        },
+      ],
+    },
+    {
+      title: 'Sweeps on a cluster',
+      panels: [
+        {
+          title: 'Trials of Sweeps by state',
+          about: 'As the operator sees them; of those that go on, or ended within 15 minutes.',
+          kind: 'stacked',
+          unit: 'none',
+          queries: [{ expression: by('max', ['sweep', 'state'], metric('operator_sweep_cells')), legend: '{{sweep}}, {{state}}' }],
+        },
+        {
+          title: 'Waiting for room',
+          about: 'How long a trial has had no quota, no node or the like; no other is started before it. For an hour: SweepWaiting.',
+          kind: 'series',
+          unit: 's',
+          queries: [{ expression: by('max', ['sweep'], metric('operator_sweep_waiting_seconds')), legend: '{{sweep}}' }],
+        },
+        {
+          title: 'Sweeps by phase',
+          about: 'All that there are.',
+          kind: 'stacked',
+          unit: 'none',
+          queries: [{ expression: by('max', ['phase'], metric('operator_sweeps')), legend: '{{phase}}' }],
         },
       ],
     },

@@ -1,8 +1,9 @@
 /**
- * Who talks to the pods of a job, and whom they talk to: each other; the operator and Prometheus ask for progress; DNS; the store. Nothing else.
+ * Who talks to the pods of a job, and whom they talk to: each other; the operator and Prometheus ask for progress; DNS; the store, and whoever is told of
+ * the run. Nothing else.
  *
  * The operator does not know the address of the store: it stands in a Secret that it does not read, and is often a name whose addresses change. So pods
- * may connect to port 443 anywhere, to the ports that the operator was told (`storePorts`), and to that of an endpoint in `pod.env`. A store at another
+ * may connect to port 443 anywhere, to the ports that the operator was told (`storePorts`, `trackers`), and to those of addresses in `pod.env`. A store at another
  * port, such as MinIO's 9000, needs one of these; without, requests to it run into their deadline. More can be opened, never less, by a further
  * NetworkPolicy in the namespace, on pods with the label segfleet.dev/job.
  */
@@ -32,14 +33,21 @@ export function networkPolicy(recipe: Recipe): AnyObject {
       policyTypes: ['Ingress', 'Egress'],
       // An empty list of peers would mean everybody.
       ingress: [{ from: ownPods }, ...(clients.length > 0 ? [{ from: clients, ports: [tcp(ports.progress)] }] : [])],
-      egress: [{ to: ownPods }, { ports: dnsPorts.flatMap(port => [udp(port), tcp(port)]) }, { ports: storePortsOf(recipe).map(tcp) }],
+      egress: [{ to: ownPods }, { ports: dnsPorts.flatMap(port => [udp(port), tcp(port)]) }, { ports: portsOutside(recipe).map(tcp) }],
     },
   };
 }
 
-function storePortsOf({ job, settings }: Recipe): number[] {
-  const endpoints = (job.spec.pod.env ?? []).filter(({ name }) => name === 'AWS_ENDPOINT_URL' || name === 'AWS_ENDPOINT_URL_S3');
-  return [...new Set([443, ...(settings.storePorts ?? []), ...endpoints.flatMap(({ value }) => portOf(value))])].toSorted((a, b) => a - b);
+/** Variables whose values are addresses that pods connect to. */
+const addressVariables = [
+  ...['AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3', 'MLFLOW_TRACKING_URI'],
+  ...['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
+];
+
+function portsOutside({ job, settings: { storePorts = [], trackers = {} } }: Recipe): number[] {
+  const given = (job.spec.pod.env ?? []).filter(({ name }) => addressVariables.includes(name)).map(({ value }) => value);
+  const addresses = [...given, trackers.mlflow, trackers.traces].filter(address => address !== undefined);
+  return [...new Set([443, ...storePorts, ...addresses.flatMap(portOf)])].toSorted((a, b) => a - b);
 }
 
 function portOf(url: string): number[] {

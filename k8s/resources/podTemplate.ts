@@ -5,6 +5,7 @@
 import { type Component, childNames, places, ports } from '../names.ts';
 import type { TrainingJob } from '../objects.ts';
 import { labelsOf, type Recipe } from './owner.ts';
+import { trackerVariables } from './trackers.ts';
 
 /** Of the image, which runs as nobody in particular. */
 const user = 65_532;
@@ -59,7 +60,11 @@ export function podTemplate(recipe: Recipe, component: Component, own: { readonl
           image: pod.image ?? settings.image,
           ...pullPolicyOf(recipe),
           args: own.args,
-          env: [...environmentOf(recipe), ...(isCoordinator ? [] : placeInCluster), ...(pod.env ?? []).map(unexpanded)],
+          env: [
+            ...environmentOf(recipe),
+            ...(isCoordinator ? trackerVariables(recipe) : placeInCluster),
+            ...(pod.env ?? []).map(unexpanded),
+          ],
           resources: resourcesOf(recipe, component),
           volumeMounts: volumes.map(({ mount }) => mount),
           securityContext: {

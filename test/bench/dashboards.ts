@@ -1,7 +1,7 @@
 /**
  * `npm run pictures:dashboards`: docs/dashboards/*.svg, of what a real Prometheus answers to the queries of the dashboards. It has scraped four runs that
  * compare three losses (one of them has two workers, of which one is killed, and checkpoints in object storage), a sweep, and an operator with a few jobs
- * on a control plane without nodes.
+ * and a sweep on a control plane without nodes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -19,6 +19,7 @@ import { sharedJob, writeJob } from '../tools/jobs.ts';
 import type { ProcessSettings } from '../tools/operatorProcess.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import type { Result } from '../tools/prometheus.ts';
+import { sweepOf } from '../tools/sweepWorld.ts';
 import { temporaryFolder } from '../tools/temporaryFolder.ts';
 import { asGrafanaAsks, type Watch, type WatchedRun, watchRuns } from '../tools/watchedRuns.ts';
 import { drive, toySweep } from '../trainer/sweep/toySweep.ts';
@@ -54,6 +55,7 @@ async function answered(): Promise<Answered> {
   const operator = await startOperator(watch, controlPlane.kubeconfig);
   const from = Date.now() / 1000;
   for (let i = 0; i < 3; i++) await api.create(jobOf(`job-${i}`));
+  await api.create({ ...sweepOf(), metadata: { name: 'gammas', namespace: 'default' } });
 
   const sweep = toySweep(within('data'));
   await watch.serve('sweeps', new SweepMetrics(parseSweep(sweep, 'sweep.yaml'), within('sweep')));

@@ -25,6 +25,8 @@ describe('an operator that cannot start', () => {
     ['a lease without a namespace', ['--image', 'i', '--lease', 'x'], 2, '--lease x: namespace/name is expected'],
     ['a store that is none', ['--image', 'i', '--store', 'gs://b'], 2, '--store gs://b: s3://bucket/prefix is expected'],
     ['a port of the store that does not exist', ['--image', 'i', '--store-port', '0'], 2, '0'],
+    ['an MLflow server that is none', ['--image', 'i', '--mlflow', 'mlflow:5000'], 2, '--mlflow mlflow:5000: an address such as http'],
+    ['a password that all could read', ['--image', 'i', '--mlflow', 'http://a:b@c'], 2, 'use --mlflow-secret'],
     ['a policy that does not exist', ['--image', 'i', '--image-pull-policy', 'Sometimes'], 2, 'Sometimes'],
     ['no cluster', ['--image', 'i'], 4, 'there is no cluster to talk to'],
     ['no kubeconfig', ['--image', 'i', '--kubeconfig', '/nonexistent/file'], 4, 'the kubeconfig cannot be read'],

@@ -1,6 +1,6 @@
 /**
  * A run of four workers on two nodes with a Prometheus beside it. One worker is slow and one is killed: the queries of the dashboards, the alerts and the
- * live page say which, when and why.
+ * live page say which, when and why. An MLflow server beside it, of which the chart knows, is told of the run.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,7 @@ import { asGrafanaAsks } from '../tools/watchedRuns.ts';
 const can = canStartCluster() && hasPrometheus();
 const root = join(import.meta.dirname, '..', '..');
 const prometheusPort = 9090;
+const mlflowPort = 5000;
 let at: Installation;
 let folder: string;
 let api: PrometheusApi;
@@ -31,7 +32,9 @@ beforeAll(async () => {
   if (!can) return;
   at = await Installation.start({ nodes: 2 });
   await at.prepare();
-  await at.helm('install');
+  const mlflowProcess = join(root, 'test', 'tools', 'mlflowProcess.ts');
+  at.cluster.spawnInNetwork(1, process.execPath, [mlflowProcess, at.cluster.address, String(mlflowPort)], { stdio: 'ignore' });
+  await at.helm('install', { 'trackers.mlflow': `http://${at.cluster.address}:${mlflowPort}` });
   await at.applyFile(
     writeJob(
       folder,
@@ -147,6 +150,24 @@ describe.skipIf(!can)('a run that is watched', () => {
   let slow: RunningPod;
   let victim: RunningPod;
   let killedAt: number;
+
+  test('MLflow is told of it by its coordinator', async () => {
+    const url = `http://127.0.0.1:${await at.cluster.relay(mlflowPort)}`;
+    const ask = async (path: string, body?: object) => {
+      const answer = await fetch(`${url}/api/2.0/mlflow/${path}`, body && { method: 'POST', body: JSON.stringify(body) });
+      return answer.json() as Promise<Record<string, never>>;
+    };
+    await vi.waitFor(
+      async () => {
+        const { experiment } = await ask('experiments/get-by-name?experiment_name=segfleet');
+        const { experiment_id } = experiment as { experiment_id: string };
+        const found = await ask('runs/search', { experiment_ids: [experiment_id], filter: `tags."mlflow.source.name" = 'segfleet'` });
+        const [{ data }] = found.runs as { data: { metrics: { key: string; step: number }[] } }[];
+        expect(data.metrics).toContainEqual(expect.objectContaining({ key: 'loss/batch', step: expect.any(Number) }));
+      },
+      { timeout: 60_000, interval: 1000 },
+    );
+  });
 
   test('a worker that is slow: an alert names its rank and its pod, and the dashboard shows it', async () => {
     slow = (await at.pods('watched', 'worker'))[1];

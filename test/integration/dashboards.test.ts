@@ -44,6 +44,9 @@ function operatorAtWork() {
     ['Succeeded', 5],
   ] as const)
     metrics.jobs.set({ phase }, jobs);
+  metrics.sweeps.set({ phase: 'Running' }, 1);
+  metrics.sweepCells.set({ sweep: 'team/grid', state: 'running' }, 2);
+  metrics.sweepWaiting.set({ sweep: 'team/grid' }, 0);
   metrics.queueDepth.set(0);
   metrics.queueWorking.set(1);
   metrics.watchLastEvent.set({ kind: 'TrainingJob' }, Date.now() / 1000);

@@ -15,7 +15,7 @@ import { type ControlPlane, startControlPlane } from '../tools/controlPlane.ts';
 import { chartFolder, Helm, type Rendered, type Values } from '../tools/helm.ts';
 import { may, type Resource, resourcesOf, rightsOf } from '../tools/rights.ts';
 import { type TemporaryFolder, temporaryFolder } from '../tools/temporaryFolder.ts';
-import { hasHelm, hasKubernetes } from '../tools/tools.ts';
+import { hasHelm, hasKubernetes, hasPrometheusOperatorKinds, prometheusOperatorFiles } from '../tools/tools.ts';
 import { fullJob, recipeOf } from '../tools/trainingJobs.ts';
 
 const soon = { timeout: 30_000, interval: 100 };
@@ -56,6 +56,7 @@ const allValues: Values = {
   jobImage: 'r.invalid/segfleet:gpu',
   store: { url: 's3://bucket/runs', ports: [9000, 7070], secret: 'store' },
   libraryClaim: 'tensorflow',
+  trackers: { mlflow: 'http://mlflow:5000', mlflowSecret: 'mlflow', traces: 'http://collector:4318' },
   resources: { requests: { cpu: 1 }, limits: { memory: '1Gi' } },
   serviceAccount: { annotations: { 'cloud.invalid/role': 'trainer' } },
   ...withoutKinds,
@@ -261,8 +262,12 @@ describe.skipIf(!hasHelm())('the chart', () => {
               '--store-port=7070',
               '--store-secret=store',
               '--library-claim=tensorflow',
+              '--mlflow=http://mlflow:5000',
+              '--mlflow-secret=mlflow',
+              '--traces=http://collector:4318',
               '--prometheus-namespace=monitoring',
             ],
+            env: has({ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector:4318' }),
             resources: allValues.resources,
           },
         ],
@@ -492,6 +497,24 @@ describe.skipIf(!hasHelm() || !hasKubernetes())('the chart on a cluster', () => 
       const words = ['create', '--dry-run=server', '--validate=strict', '--output=name', '--filename=-'];
       const { code, stderr } = await controlPlane.kubectlWith({ input }, ...words);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    }
+  });
+
+  test.skipIf(!hasPrometheusOperatorKinds())('has monitors and alerts that the Prometheus operator knows every field of', async () => {
+    const files = prometheusOperatorFiles.map(file => `--filename=${file}`);
+    await controlPlane.kubectl('create', ...files);
+    await controlPlane.kubectl('wait', '--for=condition=Established', '--timeout=60s', ...files);
+    try {
+      const watched = { enabled: true, labels: { release: 'prometheus' } };
+      const { stdout: input } = await helm.template({ ...withoutKinds, serviceMonitor: watched, podMonitor: watched, alerts: watched });
+      const { stdout, stderr } = await controlPlane.kubectlWith(
+        { input },
+        ...['create', '--dry-run=server', '--validate=strict', '--output=name', '--filename=-'],
+      );
+      expect(stderr).toBe('');
+      expect(stdout.match(/^\w+(?=\.monitoring\.coreos\.com\/)/gm)?.sort()).toEqual(['podmonitor', 'prometheusrule', 'servicemonitor']);
+    } finally {
+      await controlPlane.kubectl('delete', ...files);
     }
   });
 
@@ -788,7 +811,7 @@ const inFleet = (title: string): string => (/^(Cluster|Custom)/.test(title) ? ti
 
 const podOf = (objects: readonly Rendered[]) => objects.find(({ kind }) => kind === 'Deployment')!.spec.template.spec;
 
-const has = (word: string) => expect.arrayContaining([word]);
+const has = (word: unknown) => expect.arrayContaining([word]);
 
 function withTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value);

@@ -20,7 +20,7 @@ import { annotations, apiVersion, childNames, fieldManager } from '../../k8s/nam
 import type { AnyObject, BatchJob, KubeEvent, KubeObject, ObjectRef, Pod, TrainingJob } from '../../k8s/objects.ts';
 import { belongsTo } from '../../k8s/owners.ts';
 import { reconcile } from '../../k8s/reconcile.ts';
-import { openSpans } from '../../trainer/tracking/spans.ts';
+import { openSpans, type SpanRecord } from '../../trainer/tracking/spans.ts';
 import { eachInNamespace, onApiServer } from '../tools/apiServer.ts';
 import type { ControlPlane } from '../tools/controlPlane.ts';
 import { FaultyProxy } from '../tools/faultyProxy.ts';
@@ -527,7 +527,8 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
     const limited = await connect({ kubeconfig: controlPlane.kubeconfigOf(user) });
     try {
       await allow(user, ['create'], 'networkpolicies');
-      const { counted } = await start({ api: limited });
+      const traced: SpanRecord[] = [];
+      const { counted } = await start({ api: limited, trace: span => traced.push(span) });
       await api.create(trainingJob('nuclei'));
       await vi.waitFor(async () => {
         const condition = await conditionOf('nuclei', 'PodsReady');
@@ -538,6 +539,9 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
       await allow(user, ['create']);
       await whole('nuclei');
       expect(await counted('reconcile_errors_total', { code: 'notAllowed' })).toBeGreaterThan(0);
+      const failed = traced.filter(({ error }) => error !== undefined);
+      expect(failed[0]).toMatchObject({ name: 'reconcile', error: expect.stringContaining('networkpolicies') });
+      expect(failed.length).toBe(await counted('reconcile_errors_total'));
     } finally {
       for (const end of running.splice(0)) await end();
       await limited.close();

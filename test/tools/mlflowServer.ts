@@ -53,10 +53,10 @@ class Refusal extends Error {
   }
 }
 
-const listen = async (server: Server, port: number): Promise<string> => {
-  server.listen(port, '127.0.0.1');
+const listen = async (server: Server, port: number, host = '127.0.0.1'): Promise<string> => {
+  server.listen(port, host);
   await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://${host}:${(server.address() as AddressInfo).port}`;
 };
 
 const close = async (server: Server): Promise<void> => {
@@ -65,7 +65,7 @@ const close = async (server: Server): Promise<void> => {
   await once(server, 'close');
 };
 
-export async function startMemoryMlflow(): Promise<MemoryMlflow> {
+export async function startMemoryMlflow({ host = '127.0.0.1', port = 0 } = {}): Promise<MemoryMlflow> {
   const experiments = new Map<string, string>();
   const runs = new Map<string, Run>();
   const requests: Seen[] = [];
@@ -178,7 +178,7 @@ export async function startMemoryMlflow(): Promise<MemoryMlflow> {
       answer(error.status, { error_code: error.code, message: error.message });
     }
   });
-  return Object.assign(memory, { url: await listen(server, 0) });
+  return Object.assign(memory, { url: await listen(server, port, host) });
 }
 
 /** @param program `mlflow` of an environment */

@@ -75,6 +75,25 @@ const kubernetesTool: Tool = {
   },
 };
 
+const prometheusOperatorVersion = '0.85.0';
+
+/** Its CustomResourceDefinitions alone, as they lie in its sources. */
+const prometheusOperatorTool: Tool = {
+  name: `the kinds of the Prometheus operator ${prometheusOperatorVersion}`,
+  folder: join(cacheFolder(), `prometheus-operator-${prometheusOperatorVersion}`),
+  takes: 'a few seconds',
+  tests: 'monitors and alerts as the Prometheus operator takes them',
+  from: 'Go 1.26',
+  build(go, into) {
+    const module = `github.com/prometheus-operator/prometheus-operator@v${prometheusOperatorVersion}`;
+    const { Dir: sources } = JSON.parse(execFileSync(go, ['mod', 'download', '-json', module], { cwd: tmpdir(), encoding: 'utf8' }));
+    for (const kind of prometheusOperatorKinds)
+      copyFileSync(join(sources, 'example', 'prometheus-operator-crd', `monitoring.coreos.com_${kind}.yaml`), join(into, `${kind}.yaml`));
+  },
+};
+
+const prometheusOperatorKinds = ['servicemonitors', 'podmonitors', 'prometheusrules'] as const;
+
 const components = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kubelet', 'kubectl'] as const;
 
 /** Out of the package, and not installed: that would start a server. */
@@ -103,6 +122,9 @@ const prometheusTool: Tool = {
 };
 
 export const prometheus = (program: 'prometheus' | 'promtool'): string => join(prometheusTool.folder, program);
+/** Files with the kinds of the Prometheus operator that the chart has objects of. */
+export const prometheusOperatorFiles = prometheusOperatorKinds.map(kind => join(prometheusOperatorTool.folder, `${kind}.yaml`));
+export const hasPrometheusOperatorKinds = (): boolean => isHere(prometheusOperatorTool);
 export const hasPrometheus = (): boolean => isHere(prometheusTool);
 
 /** An S3 server on top of a folder. */
@@ -164,6 +186,6 @@ if (import.meta.main) {
   mkdirSync(cacheFolder(), { recursive: true });
   /** Where Go is, or where its own installer puts it. */
   const go = ['go', '/usr/local/go/bin/go'].find(program => spawnSync(program, ['version']).status === 0);
-  for (const tool of [versitygwTool, helmTool, kubernetesTool]) provide(tool, go);
+  for (const tool of [versitygwTool, helmTool, kubernetesTool, prometheusOperatorTool]) provide(tool, go);
   provide(prometheusTool, spawnSync('apt-get', ['--version']).status === 0 ? 'apt-get' : undefined);
 }

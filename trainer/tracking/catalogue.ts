@@ -62,6 +62,14 @@ export const refusedReasons = ['auth', 'protocol', other] as const;
 export const s3Operations = ['get', 'put', 'list', 'delete', 'multipart', other] as const;
 export const s3Outcomes = ['ok', 'notFound', 'condition', 'refused', 'throttled', 'server', 'network'] as const;
 export const cellStates = ['waiting', 'running', 'paused', 'stopped', 'succeeded', 'failed'] as const;
+/** Of those, on a cluster: paused ones count as running. */
+export const clusterCellStates = [
+  'waiting',
+  'running',
+  'stopped',
+  'succeeded',
+  'failed',
+] as const satisfies readonly (typeof cellStates)[number][];
 
 const secondsBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -334,6 +342,12 @@ export const sweepMetrics = {
   },
 } as const satisfies Record<string, Unnamed>;
 
+/** Sweeps on a cluster that have series of their own, at most. */
+export const maxSweeps = 100;
+const clusterSweep = {
+  sweep: { of: 'namespace/name of a Sweep that goes on, or ended within 15 minutes; the ones that began last', atMost: maxSweeps },
+} as const;
+
 const kinds: LabelValues = { of: 'a kind that the operator watches', atMost: 12 };
 
 /** Of the operator; their names go on with `operator_`. */
@@ -383,6 +397,27 @@ export const operatorEntries = {
     unit: 'count',
     help: 'TrainingJobs by phase; those without a status count as Pending.',
     labels: { phase: { of: 'phase of a job', atMost: 12 } },
+  },
+  sweeps: {
+    name: 'sweeps',
+    type: 'gauge',
+    unit: 'count',
+    help: 'Sweeps by phase; those without a status count as Pending.',
+    labels: { phase: { of: 'phase of a sweep', atMost: 12 } },
+  },
+  sweepCells: {
+    name: 'sweep_cells',
+    type: 'gauge',
+    unit: 'count',
+    help: 'Trials of a Sweep by state. waiting: not started, as far as they are known.',
+    labels: { ...clusterSweep, state: clusterCellStates },
+  },
+  sweepWaiting: {
+    name: 'sweep_waiting_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'Since a trial of a Sweep that should run cannot (condition Waiting: no quota, no node, ...); 0 while none waits.',
+    labels: clusterSweep,
   },
   statusWrites: { name: 'status_writes_total', type: 'counter', unit: 'count', help: 'Statuses written.', labels: {} },
   events: {

@@ -70,10 +70,10 @@ export class Trackers {
   }
 }
 
-/** As the flag, the environment and the job say. @throws usage */
-export async function mlflowSettings(job: Job, flag: string | undefined) {
+/** As the flag, the environment and the job say. @param sweep whose trial it is, where the job does not say @throws usage */
+export async function mlflowSettings(job: Job, flag: string | undefined, sweep?: string) {
   if (flag === undefined && !process.env.MLFLOW_TRACKING_URI) return undefined;
   const { readMlflowSettings } = await import('./mlflowApi.ts');
   const { identityOf } = await import('./identity.ts');
-  return readMlflowSettings(flag, identityOf(job).sweep || experiment);
+  return readMlflowSettings(flag, sweep ?? (identityOf(job).sweep || experiment));
 }

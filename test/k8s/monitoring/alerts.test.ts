@@ -308,6 +308,21 @@ const cases: readonly Case[] = [
     at: '20m',
   },
   {
+    alert: 'SweepWaiting',
+    when: 'a trial has no room, as two operators say',
+    series: [1, 2].map(instance =>
+      written('segfleet_operator_sweep_waiting_seconds', { ...operators, instance: String(instance), sweep: 'team/s' }, '0+60x80'),
+    ),
+    at: '70m',
+    fires: [{ sweep: 'team/s' }, 'A trial of sweep team/s has waited 1h 10m 0s for room'],
+  },
+  {
+    alert: 'SweepWaiting',
+    when: 'it got room',
+    series: [written('segfleet_operator_sweep_waiting_seconds', { ...operators, instance: '1', sweep: 'team/s' }, '0+60x59 0x40')],
+    at: '70m',
+  },
+  {
     alert: 'OperatorNoLeader',
     when: 'of two neither leads',
     series: [leader('1', '1x5 0x30'), leader('2', '0x35')],

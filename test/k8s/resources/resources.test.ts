@@ -226,6 +226,35 @@ describe('credentials of the store', () => {
   });
 });
 
+describe('whom the coordinator tells of its run', () => {
+  const trackers = { mlflow: 'http://mlflow.tools.svc:5000', mlflowSecret: 'mlflow', traces: 'http://collector:4318' };
+  const told = ({ coordinator, workers }: ReturnType<typeof both>) =>
+    [coordinator, workers].map(job => (containerOf(job).env as { name: string }[]).filter(({ name }) => /^MLFLOW|^OTEL/.test(name)));
+  const secret = (key: string) => ({ name: key, valueFrom: { secretKeyRef: { name: 'mlflow', key, optional: true } } });
+
+  test('is said to the operator for all jobs; workers tell nobody', () => {
+    expect(told(both(recipeOf(trainingJob(), { trackers })))).toEqual([
+      [
+        { name: 'MLFLOW_TRACKING_URI', value: trackers.mlflow },
+        ...['MLFLOW_TRACKING_USERNAME', 'MLFLOW_TRACKING_PASSWORD', 'MLFLOW_TRACKING_TOKEN'].map(secret),
+        { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: trackers.traces },
+      ],
+      [],
+    ]);
+  });
+
+  test('a job says otherwise: credentials for the server of the operator do not go to its own', () => {
+    const own = [{ name: 'MLFLOW_TRACKING_URI', value: 'http://mine.example' }];
+    expect(told(both(recipeOf(trainingJob({ pod: { env: own } }), { trackers: { ...trackers, traces: undefined } })))).toEqual([own, own]);
+  });
+
+  test('no name is there twice', () => {
+    const own = [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: '' }];
+    const [coordinator] = told(both(recipeOf(trainingJob({ pod: { env: own } }), { trackers: { traces: trackers.traces } })));
+    expect(coordinator).toEqual(own);
+  });
+});
+
 test('the library comes in the image, or in a claim that nobody writes to', () => {
   const volumes = (more: Partial<Settings>) => templateOf(workersJob(recipeOf(trainingJob(), more), 1, 'uid')).spec.volumes;
   expect(volumes({}).map(({ name }) => name)).not.toContain('segfleet-tensorflow');
@@ -366,6 +395,12 @@ describe('the NetworkPolicy', () => {
   ])('opens the port of an endpoint that the job names: %s', (value, expected) => {
     const job = trainingJob({ pod: { env: [{ name: 'AWS_ENDPOINT_URL_S3', value }] } });
     expect(specOf(recipeOf(job)).egress[2].ports.map(({ port }) => port)).toEqual(expected);
+  });
+
+  test('opens the ports of those who are told of the run, whoever names them', () => {
+    const trackers = { mlflow: 'http://mlflow.tools.svc:5000', traces: 'https://collector.example' };
+    const ownCollector = trainingJob({ pod: { env: [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://mine.example:4318' }] } });
+    expect(specOf(recipeOf(ownCollector, { trackers })).egress[2].ports.map(({ port }) => port)).toEqual([443, 4318, 5000]);
   });
 
   test('opens the ports that the operator was told', () => {

@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { parseJob } from '../../../trainer/spec.ts';
 import { RunFolder } from '../../../trainer/storage/runFolder.ts';
+import { track } from '../../../trainer/track.ts';
 import { deliverToMlflow, MlflowDelivery, MlflowTracker } from '../../../trainer/tracking/mlflow.ts';
 import { type MlflowSettings, readMlflowSettings } from '../../../trainer/tracking/mlflowApi.ts';
 import { smallJob } from '../../tools/jobs.ts';
 import { type MemoryMlflow, readMlflow, startMemoryMlflow } from '../../tools/mlflowServer.ts';
+import { drawDataSet } from '../../tools/pictures.ts';
+import { drive, toySweep } from '../sweep/toySweep.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'segfleet-mlflow-'));
 let number = 0;
@@ -28,6 +31,39 @@ beforeEach(async () => {
 });
 afterEach(() => server[Symbol.asyncDispose]());
 afterAll(() => rmSync(root, { recursive: true }));
+
+test('of a sweep all runs that have ended are told, in an experiment of its name; each once', async () => {
+  const data = join(root, 'data');
+  await drawDataSet(data, 6, 16, 16);
+  const { record } = await drive(toySweep(data, { replicates: { count: 2 } }), join(root, 'toy'));
+  const runs = record!.trials.flatMap(({ runs }) => runs);
+  for (const [i, { folder: path }] of runs.entries()) {
+    // What trials leave that train.
+    const run = new RunFolder(join(root, 'toy', path));
+    const left = JSON.parse(readFileSync(run.record, 'utf8'));
+    writeFileSync(run.record, JSON.stringify({ ...left, name: path, startedAt: `2026-11-26T12:00:0${i}.000Z` }));
+    writeFileSync(run.events, lines(1, 3));
+    for (const part of [run.curves, run.overlays]) mkdirSync(part);
+    for (const file of [run.job, run.results]) writeFileSync(file, '');
+  }
+  const told = await track(join(root, 'toy'), { mlflow: server.url });
+  expect(told.runs).toHaveLength(6);
+  expect(told.url).toBe(`${server.url}/#/experiments/${told.runs[0].experimentId}`);
+  const { run, metrics } = await readMlflow(server.url, told.runs[1].runId);
+  expect(run.info.status).toBe('FINISHED');
+  expect(metrics.filter(({ key }) => key === 'loss/batch')).toHaveLength(3);
+  const made = server.requests.filter(({ path }) => path === 'experiments/create');
+  expect(made.map(({ body }) => body)).toEqual([{ name: 'toy' }]);
+  expect(await track(join(root, 'toy'), { mlflow: server.url })).toMatchObject({
+    values: 0,
+    runs: told.runs.map(({ runId }) => ({ runId })),
+  });
+});
+
+test('of a sweep of which nothing has ended there is nothing to tell', async () => {
+  await drive(toySweep(join(root, 'data')), join(root, 'begun'), { signal: AbortSignal.abort() });
+  await expect(track(join(root, 'begun'), { mlflow: server.url })).rejects.toThrow(/^no trial of the sweep in .*begun has ended yet/);
+});
 
 const { job } = parseJob(smallJob('data'), 'job.yaml', []);
 const write = (more: object) =>
