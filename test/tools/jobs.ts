@@ -11,7 +11,7 @@ metadata: {name: small}
 spec:
   seed: 3
   data: {path: ${JSON.stringify(data)}, size: {height: 16, width: 16}, split: {validation: 0.2}}
-  model: {name: unet, width: 16, dropout: 0.2, batchNormMomentum: 0.8}
+  model: {name: unet, width: 4, dropout: 0.2, batchNormMomentum: 0.8}
   loss: {name: adaptiveLog}
   training:
     epochs: 3
