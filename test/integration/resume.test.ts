@@ -42,7 +42,7 @@ async function weightsAreWhole(run: string): Promise<void> {
 
 beforeAll(async () => {
   await drawDataSet(join(folder, 'data'), 10, 16, 16);
-  writeJob(folder, smallJob('data'));
+  writeJob(folder, smallJob('data', 16));
   const { code, stderr } = await segfleet(['train', job(), '--out', out('undisturbed')]);
   expect(stderr).toBe('');
   expect(code).toBe(0);
