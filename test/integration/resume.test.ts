@@ -146,6 +146,14 @@ describe('asked to stop', () => {
     await resumes(run);
   });
 
+  test('by a reader of its output that has seen enough', async () => {
+    const run = out('read');
+    const under = ['bash', '-c', '"$@" | head -1; exit $PIPESTATUS', 'bash'];
+    expect(await segfleet(['train', job(), '--out', run, '--json'], { under })).toMatchObject({ code: 130, stderr: '' });
+    expect(JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'))).toMatchObject({ status: 'stopped', exit: { code: 130 } });
+    await resumes(run);
+  });
+
   test('by a second signal it ends at once, and still resumes', async () => {
     const run = out('twice');
     const { code } = await segfleet(['train', job(), '--out', run, '--json'], {
