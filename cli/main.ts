@@ -36,10 +36,13 @@ function packageFile() {
 }
 
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has seen enough (`| head`) is not an error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+  // A reader that has seen enough (`| head`) is not an error. What can be stopped is, in good order: a training that nobody listens to any more has not
+  // come to its end, and should say so.
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (process.listenerCount('SIGINT') === 0) process.exit(0);
+    process.stdout.on('error', () => {});
+    process.emit('SIGINT');
   });
   // What nobody catches ends the process as ever, with a last word.
   process.on('uncaughtExceptionMonitor', error => leaveLastWord({ error: describeError(error) }));

@@ -12,18 +12,22 @@ import { trainingOf } from '../trainer/runRecord.ts';
 import type { Digests } from './messages.ts';
 
 /** @throws the reason of the signal: the data may be large */
-export async function digestsOf({ job, cases, split, options }: Course, signal?: AbortSignal): Promise<Digests> {
+export async function digestsOf({ job, cases, split }: Course, signal?: AbortSignal): Promise<Omit<Digests, 'library'>> {
   const training = trainingOf(job);
   const { file: _, ...splitSpec } = training.data.split;
   const asked = { ...training, data: { ...training.data, split: { ...splitSpec, digest: split.digest } } };
-  const { instructions, nvidiaDevice } = describeMachine();
-  const processor = nvidiaDevice ? 'GPU' : instructions.join('+') || 'x64';
   return {
     job: hash('sha256', JSON.stringify(asked)),
     code: workerCode(),
     data: await sourceDigest(cases, signal),
-    library: `TensorFlow ${loadTensorFlow().version}, ${processor}, ${options.dtype}, ${options.threads} threads`,
   };
+}
+
+/** What computes here. @param arithmetic digest of what it makes of one lane */
+export function libraryOf({ options }: Course, arithmetic: string): string {
+  const { instructions, nvidiaDevice } = describeMachine();
+  const processor = nvidiaDevice ? 'GPU' : instructions.join('+') || 'x64';
+  return `TensorFlow ${loadTensorFlow().version}, ${processor}, ${options.dtype}, ${options.threads} threads, gradients ${arithmetic.slice(0, 12)}`;
 }
 
 /** Over all files that a step may run through. */

@@ -12,7 +12,7 @@ import { checkpointUrl } from '../trainer/runWriter.ts';
 import type { LoadedJob } from '../trainer/spec.ts';
 import { openStore } from '../trainer/storage/openStore.ts';
 import { Control } from './control.ts';
-import { digestsOf } from './digests.ts';
+import { digestsOf, libraryOf } from './digests.ts';
 import type { RunKeys } from './exchange/keys.ts';
 import { defaultMemberTiming } from './member.ts';
 import type { EndCode } from './messages.ts';
@@ -59,7 +59,16 @@ async function follow(options: JoinOptions): Promise<{ code: EndCode; sentence: 
   const digests = await digestsOf(course, signal);
   const store = await openStore(checkpointUrl(job, base, out));
   const task = await TrainTask.create({ run, course, store, mesh: generation => ({ listen: at.mesh(generation), keys: keys?.worker }) });
-  const control = new Control({ run, id, coordinator, keys, incarnation, digests, capacity: job.spec.training.lanes });
+  const library = libraryOf(course, task.arithmetic);
+  const control = new Control({
+    run,
+    id,
+    coordinator,
+    keys,
+    incarnation,
+    digests: { ...digests, library },
+    capacity: job.spec.training.lanes,
+  });
   const leave = () => control.leave();
   signal?.addEventListener('abort', leave);
   if (signal?.aborted) leave();

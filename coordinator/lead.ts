@@ -74,7 +74,7 @@ async function* run(options: LeadOptions, entered: Entered): AsyncGenerator<Lead
     const { restored, term } = writer;
     if (restored) yield restoredEvent(restored);
     // What computes is where the workers are: this process may have no GPU, or another processor.
-    const { library: _, ...digests } = await digestsOf(course, signal).catch(error => {
+    const digests = await digestsOf(course, signal).catch(error => {
       throw signal?.aborted ? stoppedEarly(signal.reason) : error;
     });
     await writer.knowData(digests.data);

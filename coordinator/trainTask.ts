@@ -17,6 +17,7 @@ import { decodeSafetensors, encodeSafetensors } from '../trainer/storage/safeten
 import type { Store } from '../trainer/storage/store.ts';
 import { stepEvent } from '../trainer/tracking/events.ts';
 import { refuseNotFinite } from '../trainer/train.ts';
+import { digestOfArithmetic } from './arithmetic.ts';
 import { addCounts, encodeCounts, vectorLength } from './countsVector.ts';
 import { type Mesh, type MeshOptions, openMesh, type Step } from './exchange/mesh.ts';
 import type { BucketOptions } from './exchange/plan.ts';
@@ -54,6 +55,8 @@ interface Times {
 }
 
 export class TrainTask implements WorkerTask {
+  /** Digest of what this machine makes of one lane. */
+  readonly arithmetic: string;
   readonly #options: TrainTaskOptions;
   readonly #program: Program;
   #position: Position;
@@ -68,7 +71,8 @@ export class TrainTask implements WorkerTask {
   readonly #meetings: readonly (readonly number[])[];
   readonly #gradients: readonly number[];
 
-  private constructor(options: TrainTaskOptions, program: Program, position: Position) {
+  private constructor(options: TrainTaskOptions, program: Program, position: Position, arithmetic: string) {
+    this.arithmetic = arithmetic;
     this.#options = options;
     this.#program = program;
     this.#position = position;
@@ -81,8 +85,10 @@ export class TrainTask implements WorkerTask {
   /** At the newest checkpoint that is whole, or at the start. */
   static async create(options: TrainTaskOptions): Promise<TrainTask> {
     const found = await restore(options.store);
-    const program = await Program.create(options.course.options, found?.state);
-    return new TrainTask(options, program, (found?.manifest.position as unknown as Position | undefined) ?? startOfRun);
+    const program = await Program.create(options.course.options);
+    const arithmetic = await digestOfArithmetic(options.course, program);
+    if (found) await program.assign(found.state);
+    return new TrainTask(options, program, (found?.manifest.position as unknown as Position | undefined) ?? startOfRun, arithmetic);
   }
 
   async describe(): Promise<Holding> {

@@ -136,7 +136,7 @@ test('a disk that is full ends the run of two workers with what is on it whole, 
   const disk = out('disk');
   const run = join(disk, 'run');
   const copy = out('rescued');
-  const under = onSmallDisk(disk, run, copy);
+  const under = onSmallDisk(disk, 60, run, copy);
   const { code, stderr } = await segfleet(['train', job(), '--out', run, '--workers', '2'], { under });
   expect(stderr).toMatch(/^error: .*no space left on the disk; free some space or choose another --out folder\n$/);
   expect(code).toBe(11);

@@ -4,7 +4,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { SweepStatus } from '../../k8s/sweepStatus.ts';
 import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
 import { canStartCluster } from '../tools/cluster.ts';
@@ -50,6 +50,13 @@ spec:
     'losses.yaml',
   );
 
+/** Series of a sweep that the operator tells Prometheus. */
+async function toldOf(sweep: string, more = ''): Promise<string[]> {
+  const { items } = JSON.parse(await at.cluster.kubectl(['get', 'pods', '--namespace', 'segfleet', '--output=json']));
+  const text = await (await fetch(`http://127.0.0.1:${await at.cluster.relay(8081, items[0].status.podIP)}/metrics`)).text();
+  return text.split('\n').filter(line => line.includes(`sweep="${at.namespace}/${sweep}"`) && line.includes(more));
+}
+
 describe.skipIf(!can)('a sweep on a cluster', () => {
   test('comes to its end, with the weights and the best trial that it has here', async () => {
     const file = sweepFile();
@@ -57,6 +64,9 @@ describe.skipIf(!can)('a sweep on a cluster', () => {
     await at.kubectl('wait', 'sweep/losses', '--for=condition=Complete', '--timeout=240s');
     const { status } = (await at.get('sweep', 'losses')) as unknown as { status: SweepStatus };
     expect(status).toMatchObject({ phase: 'Succeeded', progress: '2/2', trials: { total: 2, succeeded: 2, failed: 0, running: 0 } });
+
+    const [line] = await toldOf('losses', 'state="succeeded"');
+    expect(line).toMatch(/^segfleet_operator_sweep_cells\{.*\} 2$/);
 
     const out = join(folder, 'here');
     await at.succeed('sweep', 'run', file, '--out', out);
@@ -76,5 +86,6 @@ describe.skipIf(!can)('a sweep on a cluster', () => {
 
     await at.kubectl('delete', 'sweep', 'losses', '--cascade=foreground', '--timeout=60s');
     expect(await at.kubectl('get', 'trainingjobs', '--output=name')).toBe('');
+    await vi.waitFor(async () => expect(await toldOf('losses')).toEqual([]), { timeout: 30_000, interval: 500 });
   }, 400_000);
 });

@@ -68,7 +68,7 @@ test('safetensors holds the weights of the chosen epoch, and says what they are'
     output: expect.stringContaining('sigmoid'),
     weights: `last epoch, SHA-256 ${weights.digest}`,
   });
-  expect(JSON.parse(metadata.spec)).toMatchObject({ model: { name: 'unet', width: 16 }, data: { channels: 3 } });
+  expect(JSON.parse(metadata.spec)).toMatchObject({ model: { name: 'unet', width: 4 }, data: { channels: 3 } });
   expect(metadata.spec).not.toContain(folder);
 });
 

@@ -42,7 +42,7 @@ async function weightsAreWhole(run: string): Promise<void> {
 
 beforeAll(async () => {
   await drawDataSet(join(folder, 'data'), 10, 16, 16);
-  writeJob(folder, smallJob('data'));
+  writeJob(folder, smallJob('data', 16));
   const { code, stderr } = await segfleet(['train', job(), '--out', out('undisturbed')]);
   expect(stderr).toBe('');
   expect(code).toBe(0);
@@ -143,6 +143,14 @@ describe('asked to stop', () => {
     expect(step).toBeGreaterThanOrEqual(when);
     expect(step).toBeLessThan(9);
     expect(JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'))).toMatchObject({ status: 'stopped', exit: { code: exitCode } });
+    await resumes(run);
+  });
+
+  test('by a reader of its output that has seen enough', async () => {
+    const run = out('read');
+    const under = ['bash', '-c', '"$@" | head -1; exit $PIPESTATUS', 'bash'];
+    expect(await segfleet(['train', job(), '--out', run, '--json'], { under })).toMatchObject({ code: 130, stderr: '' });
+    expect(JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'))).toMatchObject({ status: 'stopped', exit: { code: 130 } });
     await resumes(run);
   });
 

@@ -323,7 +323,7 @@ test('a disk that is full ends the run with what is on it whole, and the run goe
   const disk = at('disk');
   const out = join(disk, 'run');
   const copy = at('rescued');
-  const under = onSmallDisk(disk, out, copy);
+  const under = onSmallDisk(disk, 4, out, copy);
   const { code, sentence } = await refusal(['train', at('job.yaml'), '--out', out], { under });
   expect(code).toBe(11);
   expect(sentence).toMatch(/^error: writing F\/disk\/run\/.*: no space left on the disk; free some space or choose another --out folder$/);

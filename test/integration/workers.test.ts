@@ -91,7 +91,7 @@ describe('while it runs', () => {
         { worker: 'w1', rank: expect.any(Number), lanes: expect.any(Number), seconds: expect.any(Number), lateMs: expect.any(Number) },
       ]),
     });
-    expect(record.fleet.library).toMatch(/^TensorFlow \d+\.\d+\.\d+, .+, float32, \d+ threads$/);
+    expect(record.fleet.library).toMatch(/^TensorFlow \d+\.\d+\.\d+, .+, float32, \d+ threads, gradients [\da-f]{12}$/);
     expect(record.fleet.lost).toEqual([
       { worker: 'w2', afterStep: expect.any(Number), at: expect.stringMatching(/^\d{4}-/), why: expect.any(String) },
     ]);
@@ -191,7 +191,7 @@ describe('is refused', () => {
     expect(stderr).toMatch(/^error: --workers 5 is more than training.lanes, 4; .*--set training.lanes=5\n$/);
   });
 
-  test('a worker with other data, or another job, with what differs; the run goes on', async () => {
+  test('a worker with other data, another job or other bits, with what differs; the run goes on', async () => {
     const run = out('refusing');
     const longer = ['--set', 'training.epochs=6'];
     cpSync(out('data'), out('other'), { recursive: true });
@@ -203,12 +203,14 @@ describe('is refused', () => {
       onLine: line => {
         const { event, endpoint } = JSON.parse(line);
         if (event !== 'listening') return;
-        const join = (file: string) => segfleet(['worker', out(file), '--join', endpoint, '--out', run, '--id', file, ...longer]);
-        refused = Promise.all(['other.yaml', 'seed.yaml'].map(join));
+        const join = (file: string, id = file, env = {}) =>
+          segfleet(['worker', out(file), '--join', endpoint, '--out', run, '--id', id, ...longer], { env });
+        // Without oneDNN TensorFlow sums in another order.
+        refused = Promise.all([join('other.yaml'), join('seed.yaml'), join('job.yaml', 'without', { TF_ENABLE_ONEDNN_OPTS: '0' })]);
       },
     });
     expect(trained).toMatchObject({ code: 0, stderr: '' });
-    const [other, seed] = await refused!;
+    const [other, seed, without] = await refused!;
     expect(other).toMatchObject({ code: 7 });
     expect(other.stderr).toMatch(
       /^error: the data of other.yaml is [0-9a-f]{64}, that of the run is [0-9a-f]{64}; every worker needs the same data\n$/,
@@ -216,6 +218,10 @@ describe('is refused', () => {
     expect(seed).toMatchObject({ code: 7 });
     expect(seed.stderr).toMatch(
       /^error: the job of seed.yaml is [0-9a-f]{64}, that of the run is [0-9a-f]{64}; every worker needs the same job\n$/,
+    );
+    expect(without).toMatchObject({ code: 7 });
+    expect(without.stderr).toMatch(
+      /^error: the library of without is (TensorFlow .*, gradients )[\da-f]{12}, that of the run is \1[\da-f]{12}; every worker needs the same library\n$/,
     );
   });
 });

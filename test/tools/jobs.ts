@@ -4,14 +4,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** 8 training images of 16x16 in batches of 3 (the last of an epoch has 2), with all that makes a run depend on its past: dropout, momentum, a plateau. */
-export const smallJob = (data: string): string => `apiVersion: segfleet.dev/v1alpha1
+/**
+ * 8 training images of 16x16 in batches of 3 (the last of an epoch has 2), with all that makes a run depend on its past: dropout, momentum, a plateau.
+ *
+ * @param width more where something is to happen while it runs
+ */
+export const smallJob = (data: string, width = 4): string => `apiVersion: segfleet.dev/v1alpha1
 kind: TrainingJob
 metadata: {name: small}
 spec:
   seed: 3
   data: {path: ${JSON.stringify(data)}, size: {height: 16, width: 16}, split: {validation: 0.2}}
-  model: {name: unet, width: 16, dropout: 0.2, batchNormMomentum: 0.8}
+  model: {name: unet, width: ${width}, dropout: 0.2, batchNormMomentum: 0.8}
   loss: {name: adaptiveLog}
   training:
     epochs: 3
@@ -22,9 +26,9 @@ spec:
     clipNorm: 1
 `;
 
-/** The same in four lanes, which workers can share: batches of four. @param validation images that are held out */
+/** The same, wider, in four lanes, which workers can share: batches of four. @param validation images that are held out */
 export const sharedJob = (data: string, validation: number): string =>
-  smallJob(data).replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', `validation: ${validation}`);
+  smallJob(data, 16).replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', `validation: ${validation}`);
 
 export function writeJob(folder: string, text: string, name = 'job.yaml'): string {
   const file = join(folder, name);

@@ -10,7 +10,7 @@ import type { Network } from './layers.ts';
 
 export const unetSchema = z.strictObject({
   name: z.literal('unet'),
-  width: z.int().min(16).max(64).default(32).describe('Filters of the first level; each level below has twice as many.'),
+  width: z.int().min(4).max(64).default(32).describe('Filters of the first level; each level below has twice as many.'),
   batchNormMomentum: z
     .number()
     .min(0)

@@ -23,13 +23,13 @@ let whole: RunRecord;
 
 beforeAll(async () => {
   await drawDataSet(at('data'), 10, 16, 16);
-  writeJob(folder, smallJob('data'));
+  writeJob(folder, smallJob('data', 16));
   whole = await run('whole');
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function run(out: string, options: Partial<TrainOptions> = {}): Promise<RunRecord> {
-  const events = train({ ...parseJob(smallJob('data'), at('job.yaml')), base: folder, out: at(out), ...options });
+  const events = train({ ...parseJob(smallJob('data', 16), at('job.yaml')), base: folder, out: at(out), ...options });
   for (;;) {
     const next = await events.next();
     if (next.done) return next.value;
@@ -121,7 +121,7 @@ test('successive halving from the command line; its best job, trained by itself,
 test('a disk that is full ends a sweep with 11 and one sentence; where there is room it goes on', async () => {
   const file = sweep('disk', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001]}}\n');
   const [disk, saved] = [at('disk'), at('saved')];
-  const under = onSmallDisk(disk, join(disk, 'sweep'), join(saved));
+  const under = onSmallDisk(disk, 60, join(disk, 'sweep'), join(saved));
   const full = await segfleet(['sweep', 'run', file, '--out', join(disk, 'sweep'), '--set', 'training.epochs=2'], { under });
   expect(full.stderr).toMatch(/^error: .*no space left on the disk; free some space[^\n]*\n$/);
   expect(full.code).toBe(11);
