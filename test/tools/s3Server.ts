@@ -108,6 +108,7 @@ export async function startS3Server(): Promise<S3Server> {
       case 'DELETE':
         objects.delete(path);
         return { status: 204 };
+      case 'HEAD':
       case 'GET':
         if (key === '') return list(bucket, query);
         if (!there) return failure(404, 'NoSuchKey');

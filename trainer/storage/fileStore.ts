@@ -35,6 +35,11 @@ export function fileStore(path: string): Store {
         const bytes = await readFile(file, options);
         return { bytes, version: versionOf(bytes) };
       }),
+    getIfChanged: (key, version, options = {}) =>
+      attempt(key, options, async file => {
+        const bytes = await readFile(file, options);
+        return versionOf(bytes) === version ? undefined : { bytes, version: versionOf(bytes) };
+      }),
     getRange: (key, offset, length, options = {}) =>
       attempt(key, options, async file => {
         const handle = await open(file);

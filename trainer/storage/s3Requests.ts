@@ -15,6 +15,7 @@ export interface S3Request {
 
 const operations: Readonly<Record<string, S3Request['operation']>> = {
   GetObjectCommand: 'get',
+  HeadObjectCommand: 'get',
   PutObjectCommand: 'put',
   ListObjectsV2Command: 'list',
   DeleteObjectCommand: 'delete',

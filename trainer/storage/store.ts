@@ -26,6 +26,8 @@ export interface Store {
   get(key: string, options?: StoreOptions): Promise<Buffer>;
   /** @throws notFound */
   getVersioned(key: string, options?: StoreOptions): Promise<Versioned>;
+  /** @returns undefined where that version is still there; then its bytes do not travel. @throws notFound */
+  getIfChanged(key: string, version: string, options?: StoreOptions): Promise<Versioned | undefined>;
   /** @throws notFound; integrity: where the object ends before the range does */
   getRange(key: string, offset: number, length: number, options?: StoreOptions): Promise<Buffer>;
   /** Replaces what is there: readers see the old bytes or the new ones. */

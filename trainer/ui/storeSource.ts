@@ -1,7 +1,6 @@
 /**
  * Copies of run folders in a store, as a coordinator keeps them with --mirror: below `run/`, beside the checkpoints of the run.
  */
-import { hash } from 'node:crypto';
 import { SegfleetError } from '../errors.ts';
 import { mirrorPrefix } from '../storage/mirror.ts';
 import { openStore } from '../storage/openStore.ts';
@@ -9,14 +8,17 @@ import type { Store } from '../storage/store.ts';
 import { type Found, runFiles, type Source } from './source.ts';
 
 const endOfRecord = `${mirrorPrefix}${runFiles.record}`;
-/** Small files are asked for again after so long, and no sooner. */
+/** What was asked for is asked for again after so long, and no sooner. */
 const freshMs = 5000;
 /** Of small files the bytes are kept. */
 const mostKept = 1024 * 1024;
 
+/** As it was when somebody last looked; without a version it was not there. */
 interface Kept {
   readonly at: number;
-  readonly bytes: Buffer | undefined;
+  readonly version?: string;
+  readonly length: number;
+  readonly bytes?: Buffer;
 }
 
 export async function storeSource(url: string, now: () => number): Promise<Source> {
@@ -27,17 +29,24 @@ export async function storeSource(url: string, now: () => number): Promise<Sourc
 export function sourceOf(store: Store, url: string, now: () => number): Source {
   const kept = new Map<string, Kept>();
   const keyOf = (id: string, name: string) => (id === '.' ? `${mirrorPrefix}${name}` : `${id}/${mirrorPrefix}${name}`);
-  // A store has no way to ask whether something has changed other than to look: files are small, but for the log.
-  const get = async (id: string, name: string): Promise<Buffer | undefined> => {
-    const key = keyOf(id, name);
+  // The bytes of what has not changed do not travel again.
+  const look = async (key: string): Promise<Kept> => {
     const before = kept.get(key);
-    if (before && now() - before.at < freshMs) return before.bytes;
-    const bytes = await store.get(key).catch((error: SegfleetError) => {
-      if (error instanceof SegfleetError && error.code === 'notFound') return undefined;
-      throw error;
-    });
-    if (!bytes || bytes.length <= mostKept) kept.set(key, { at: now(), bytes });
-    return bytes;
+    if (before && now() - before.at < freshMs) return before;
+    const seen = await lookAgain(key, before);
+    kept.set(key, seen);
+    return seen;
+  };
+  const lookAgain = async (key: string, before: Kept | undefined): Promise<Kept> => {
+    try {
+      const there = before?.version === undefined ? await store.getVersioned(key) : await store.getIfChanged(key, before.version);
+      if (!there) return { ...before!, at: now() };
+      const { bytes, version } = there;
+      return { at: now(), version, length: bytes.length, ...(bytes.length <= mostKept && { bytes }) };
+    } catch (error) {
+      if (!(error instanceof SegfleetError && error.code === 'notFound')) throw error;
+      return { at: now(), length: 0 };
+    }
   };
   return {
     place: url,
@@ -48,14 +57,22 @@ export function sourceOf(store: Store, url: string, now: () => number): Source {
       return ends.map((key): Found => ({ id: key === endOfRecord ? '.' : key.slice(0, -endOfRecord.length - 1), kind: 'run' }));
     },
     stamp: async (id, name) => {
-      const bytes = await get(id, name);
-      if (!bytes) return undefined;
-      const digest = hash('sha256', bytes);
+      const { version, length } = await look(keyOf(id, name));
       // A log that has grown begins as before; `readFrom` begins anew where that cannot be told.
-      return { text: digest, bytes: bytes.length, identity: '' };
+      return version === undefined ? undefined : { text: version, bytes: length, identity: '' };
     },
-    read: get,
-    readFrom: async (id, name, offset, length) => (await get(id, name))?.subarray(offset, offset + length) ?? Buffer.alloc(0),
+    read: async (id, name) => {
+      const key = keyOf(id, name);
+      const { version, bytes } = await look(key);
+      return version === undefined ? undefined : (bytes ?? store.get(key));
+    },
+    readFrom: async (id, name, offset, length) => {
+      const key = keyOf(id, name);
+      const { bytes, length: end } = await look(key);
+      const wanted = Math.min(length, end - offset);
+      if (wanted <= 0) return Buffer.alloc(0);
+      return bytes ? bytes.subarray(offset, offset + wanted) : store.getRange(key, offset, wanted);
+    },
     isForsaken: async () => undefined,
   };
 }

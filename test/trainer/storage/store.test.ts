@@ -94,6 +94,19 @@ describe.each(Object.entries(kinds).filter(isHere))('%s', (_, open) => {
     await expect(store.getVersioned('counter')).rejects.toMatchObject({ code: 'notFound' });
   });
 
+  test('gets what is there only where it is not what was there', async () => {
+    const store = await open('changed');
+    await store.put('log', bytes('one'));
+    const { version } = await store.getVersioned('log');
+    expect(await store.getIfChanged('log', version)).toBe(undefined);
+    await store.put('log', bytes('one two'));
+    const changed = await store.getIfChanged('log', version);
+    expect(changed!.bytes.toString()).toBe('one two');
+    expect(await store.getIfChanged('log', changed!.version)).toBe(undefined);
+    await store.delete('log');
+    await expect(store.getIfChanged('log', version)).rejects.toMatchObject({ code: 'notFound' });
+  });
+
   test('counts right when many count at once', async () => {
     const store = await open('counting');
     await store.putIfAbsent('count', bytes('0'));
