@@ -99,21 +99,6 @@ async function startPrometheus(): Promise<PrometheusApi> {
   return relayed;
 }
 
-let isOver = false;
-let slowing: Promise<void> | undefined;
-
-const pauseMs = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds));
-
-/** Stands still for most of its time, and so is late in every step. What is varied is its speed: nothing waits for this. */
-async function pulse(pod: RunningPod): Promise<void> {
-  while (!isOver) {
-    await at.signal('STOP', pod);
-    await pauseMs(800);
-    await at.signal('CONT', pod);
-    await pauseMs(300);
-  }
-}
-
 const mean = (points: Result['points']) => points.reduce((sum, [, value]) => sum + value, 0) / points.length;
 
 /** What an alert has said since the beginning, as soon as it has fired. */
@@ -143,10 +128,6 @@ async function panel(dashboard: string, title: string): Promise<Result[]> {
 }
 
 describe.skipIf(!can)('a run that is watched', () => {
-  afterAll(async () => {
-    isOver = true;
-    await slowing;
-  });
   let slow: RunningPod;
   let victim: RunningPod;
   let killedAt: number;
@@ -171,7 +152,7 @@ describe.skipIf(!can)('a run that is watched', () => {
 
   test('a worker that is slow: an alert names its rank and its pod, and the dashboard shows it', async () => {
     slow = (await at.pods('watched', 'worker'))[1];
-    slowing = pulse(slow);
+    void at.slowDown(slow).catch(() => {}); // its node ends while it goes on
     const { labels } = await fired('StragglerWorker', { worker: slow.metadata.name });
     expect(labels).toMatchObject({ namespace: at.namespace, run: 'watched', pod: coordinator.pod });
     const worst = (await panel('operations', 'Lateness, by rank')).toSorted((a, b) => mean(b.points) - mean(a.points))[0];
