@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { SegfleetError } from './errors.ts';
 import type { RunRecord } from './runRecord.ts';
 import { RunFolder } from './storage/runFolder.ts';
+import { recordUpToNow } from './sweep/read.ts';
 import { SweepFolder } from './sweep/sweepFolder.ts';
 import { type Delivered, deliverToMlflow } from './tracking/mlflow.ts';
 import { mlflowSettings } from './tracking/trackers.ts';
@@ -34,7 +35,7 @@ export async function track(path: string, { mlflow }: { readonly mlflow?: string
 }
 
 function trialsOf(sweep: SweepFolder): { name: string; folders: RunFolder[] } {
-  const { name, trials } = sweep.readRecord();
+  const { name, trials } = recordUpToNow(sweep);
   const ended = trials.flatMap(({ runs }) => runs.filter(({ state }) => state !== 'waiting' && state !== 'running'));
   const folders = ended
     .map(({ folder, reusedFrom = folder }) => new RunFolder(resolve(sweep.path, reusedFrom)))
