@@ -27,7 +27,7 @@ import {
   termOf,
 } from './manifest.ts';
 import { decodeSafetensors, encodeSafetensors, type Tensors } from './safetensors.ts';
-import type { Store, StoreOptions } from './store.ts';
+import { ifThere, type Store, type StoreOptions } from './store.ts';
 
 export interface CheckpointOptions {
   /** Of the run; a store holds the checkpoints of one. */
@@ -297,10 +297,7 @@ export async function planPruning(
 
 /** A pointer that is damaged is there, and says nothing. */
 async function readPointer(store: Store, signal: AbortSignal | undefined): Promise<{ pointer?: Pointer; version: string } | undefined> {
-  const found = await store.getVersioned(pointerKey, { signal }).catch((error: SegfleetError) => {
-    if (error.code === 'notFound') return undefined;
-    throw error;
-  });
+  const found = await ifThere(store.getVersioned(pointerKey, { signal }));
   if (!found) return undefined;
   try {
     return { pointer: decodePointer(found.bytes, `${store.url}/${pointerKey}`), version: found.version };

@@ -35,10 +35,10 @@ export function fileStore(path: string): Store {
         const bytes = await readFile(file, options);
         return { bytes, version: versionOf(bytes) };
       }),
-    getIfChanged: (key, version, options = {}) =>
+    stat: (key, options = {}) =>
       attempt(key, options, async file => {
         const bytes = await readFile(file, options);
-        return versionOf(bytes) === version ? undefined : { bytes, version: versionOf(bytes) };
+        return { version: versionOf(bytes), length: bytes.length };
       }),
     getRange: (key, offset, length, options = {}) =>
       attempt(key, options, async file => {

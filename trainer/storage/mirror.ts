@@ -12,7 +12,7 @@ import { join, relative, sep } from 'node:path';
 import { fromSystemError, SegfleetError } from '../errors.ts';
 import { writeAtomically } from './files.ts';
 import type { RunFolder } from './runFolder.ts';
-import type { Store, StoreOptions, Versioned } from './store.ts';
+import { ifThere, type Store, type StoreOptions, type Versioned } from './store.ts';
 
 export const mirrorPrefix = 'run/';
 
@@ -105,10 +105,7 @@ export class Mirror {
   }
 
   #look(key: string, options: StoreOptions): Promise<Versioned | undefined> {
-    return this.#store.getVersioned(key, options).catch((error: SegfleetError) => {
-      if (error.code === 'notFound') return undefined;
-      throw error;
-    });
+    return ifThere(this.#store.getVersioned(key, options));
   }
 
   /** All but the record that there are now. */

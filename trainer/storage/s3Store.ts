@@ -18,7 +18,7 @@ import { loadConfig } from '@smithy/core/config';
 import { SegfleetError } from '../errors.ts';
 import { fromS3, problemOf, statusOf } from './s3Errors.ts';
 import { tellRequests } from './s3Requests.ts';
-import { checkKey, type Store, type StoreOptions, type Versioned } from './store.ts';
+import { checkKey, ifThere, type Store, type StoreOptions, type Versioned } from './store.ts';
 
 export interface S3Options {
   /** URL of the server. @default AWS itself */
@@ -129,16 +129,6 @@ export function s3Store(url: string, options: S3Options = {}): Store {
     }
   }
 
-  /** In a request of its own: not all servers heed If-None-Match when something is read (versitygw 1.8 does not). */
-  async function versionOf(key: string, { signal }: StoreOptions): Promise<string | undefined> {
-    checkKey(key);
-    try {
-      return (await client.send(new HeadObjectCommand(at(key)), { abortSignal: signal })).ETag;
-    } catch (error) {
-      throw fromS3(error, `${nameOf(key)}: reading`, signal);
-    }
-  }
-
   const tooShort = (key: string, { offset, length }: Range) =>
     new SegfleetError('integrity', `${nameOf(key)} ends before byte ${offset + length}; it was cut short`);
 
@@ -193,10 +183,7 @@ export function s3Store(url: string, options: S3Options = {}): Store {
   const isExhausted = (error: unknown) => (problemOf(error).$metadata?.attempts ?? 0) >= attempts;
 
   async function holds(key: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
-    const found = await read(key, undefined, { signal }).catch((error: SegfleetError) => {
-      if (error.code === 'notFound') return undefined;
-      throw error;
-    });
+    const found = await ifThere(read(key, undefined, { signal }));
     return found !== undefined && Buffer.compare(found.bytes, bytes) === 0;
   }
 
@@ -237,8 +224,15 @@ export function s3Store(url: string, options: S3Options = {}): Store {
     url: `s3://${bucket}${root && `/${root.slice(0, -1)}`}`,
     get: async (key, options = {}) => (await read(key, undefined, options)).bytes,
     getVersioned: (key, options = {}) => read(key, undefined, options),
-    getIfChanged: async (key, version, options = {}) =>
-      (await versionOf(key, options)) === version ? undefined : read(key, undefined, options),
+    stat: async (key, { signal } = {}) => {
+      checkKey(key);
+      try {
+        const { ETag, ContentLength } = await client.send(new HeadObjectCommand(at(key)), { abortSignal: signal });
+        return { version: ETag!, length: ContentLength! };
+      } catch (error) {
+        throw fromS3(error, `${nameOf(key)}: reading`, signal);
+      }
+    },
     // A range of no bytes cannot be asked for.
     getRange: async (key, offset, length, options = {}) =>
       length === 0 ? Buffer.alloc(0) : (await read(key, { offset, length }, options)).bytes,

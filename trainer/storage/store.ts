@@ -15,6 +15,11 @@ export interface Versioned {
   readonly version: string;
 }
 
+export interface Stat extends Pick<Versioned, 'version'> {
+  /** How many bytes there are. */
+  readonly length: number;
+}
+
 /**
  * All throw notAllowed, unavailable (after retries) and resources besides what is said at each.
  *
@@ -26,8 +31,8 @@ export interface Store {
   get(key: string, options?: StoreOptions): Promise<Buffer>;
   /** @throws notFound */
   getVersioned(key: string, options?: StoreOptions): Promise<Versioned>;
-  /** @returns undefined where that version is still there; then its bytes do not travel. @throws notFound */
-  getIfChanged(key: string, version: string, options?: StoreOptions): Promise<Versioned | undefined>;
+  /** What is there, without its bytes. @throws notFound */
+  stat(key: string, options?: StoreOptions): Promise<Stat>;
   /** @throws notFound; integrity: where the object ends before the range does */
   getRange(key: string, offset: number, length: number, options?: StoreOptions): Promise<Buffer>;
   /** Replaces what is there: readers see the old bytes or the new ones. */
@@ -41,6 +46,13 @@ export interface Store {
   /** Nothing happens where nothing is there. */
   delete(key: string, options?: StoreOptions): Promise<void>;
 }
+
+/** Of what need not be there. @returns undefined where the store throws notFound */
+export const ifThere = <T>(asked: Promise<T>): Promise<T | undefined> =>
+  asked.catch((error: unknown) => {
+    if (error instanceof SegfleetError && error.code === 'notFound') return undefined;
+    throw error;
+  });
 
 /** Names joined by "/". Those that begin with a dot are the store's own; the others mean the same in a folder and in a bucket. */
 export function checkKey(key: string): void {

@@ -1,10 +1,10 @@
 /**
  * Copies of run folders in a store, as a coordinator keeps them with --mirror: below `run/`, beside the checkpoints of the run.
  */
-import { SegfleetError } from '../errors.ts';
+import type { SegfleetError } from '../errors.ts';
 import { mirrorPrefix } from '../storage/mirror.ts';
 import { openStore } from '../storage/openStore.ts';
-import type { Store } from '../storage/store.ts';
+import { ifThere, type Stat, type Store } from '../storage/store.ts';
 import { type Found, runFiles, type Source } from './source.ts';
 
 const endOfRecord = `${mirrorPrefix}${runFiles.record}`;
@@ -13,11 +13,12 @@ const freshMs = 5000;
 /** Of small files the bytes are kept. */
 const mostKept = 1024 * 1024;
 
-/** As it was when somebody last looked; without a version it was not there. */
-interface Kept {
+/** As it was when somebody last looked. */
+interface Seen {
   readonly at: number;
-  readonly version?: string;
-  readonly length: number;
+  /** Undefined where it was not there. */
+  readonly stat?: Stat;
+  /** Of that version. */
   readonly bytes?: Buffer;
 }
 
@@ -27,26 +28,16 @@ export async function storeSource(url: string, now: () => number): Promise<Sourc
 }
 
 export function sourceOf(store: Store, url: string, now: () => number): Source {
-  const kept = new Map<string, Kept>();
+  const seen = new Map<string, Seen>();
   const keyOf = (id: string, name: string) => (id === '.' ? `${mirrorPrefix}${name}` : `${id}/${mirrorPrefix}${name}`);
-  // The bytes of what has not changed do not travel again.
-  const look = async (key: string): Promise<Kept> => {
-    const before = kept.get(key);
+  const look = async (key: string): Promise<Seen> => {
+    const before = seen.get(key);
     if (before && now() - before.at < freshMs) return before;
-    const seen = await lookAgain(key, before);
-    kept.set(key, seen);
-    return seen;
-  };
-  const lookAgain = async (key: string, before: Kept | undefined): Promise<Kept> => {
-    try {
-      const there = before?.version === undefined ? await store.getVersioned(key) : await store.getIfChanged(key, before.version);
-      if (!there) return { ...before!, at: now() };
-      const { bytes, version } = there;
-      return { at: now(), version, length: bytes.length, ...(bytes.length <= mostKept && { bytes }) };
-    } catch (error) {
-      if (!(error instanceof SegfleetError && error.code === 'notFound')) throw error;
-      return { at: now(), length: 0 };
-    }
+    const stat = await ifThere(store.stat(key));
+    const bytes = stat && stat.version === before?.stat?.version ? before.bytes : undefined;
+    const found = { at: now(), stat, bytes };
+    seen.set(key, found);
+    return found;
   };
   return {
     place: url,
@@ -57,21 +48,31 @@ export function sourceOf(store: Store, url: string, now: () => number): Source {
       return ends.map((key): Found => ({ id: key === endOfRecord ? '.' : key.slice(0, -endOfRecord.length - 1), kind: 'run' }));
     },
     stamp: async (id, name) => {
-      const { version, length } = await look(keyOf(id, name));
+      const { stat } = await look(keyOf(id, name));
       // A log that has grown begins as before; `readFrom` begins anew where that cannot be told.
-      return version === undefined ? undefined : { text: version, bytes: length, identity: '' };
+      return stat && { text: stat.version, bytes: stat.length, identity: '' };
     },
     read: async (id, name) => {
       const key = keyOf(id, name);
-      const { version, bytes } = await look(key);
-      return version === undefined ? undefined : (bytes ?? store.get(key));
+      const { stat, bytes } = await look(key);
+      if (!stat || bytes) return bytes;
+      const there = await ifThere(store.getVersioned(key));
+      if (there && there.bytes.length <= mostKept) {
+        seen.set(key, { at: now(), stat: { version: there.version, length: there.bytes.length }, bytes: there.bytes });
+      }
+      return there?.bytes;
     },
     readFrom: async (id, name, offset, length) => {
       const key = keyOf(id, name);
-      const { bytes, length: end } = await look(key);
-      const wanted = Math.min(length, end - offset);
+      const { stat } = await look(key);
+      const wanted = Math.min(length, (stat?.length ?? 0) - offset);
       if (wanted <= 0) return Buffer.alloc(0);
-      return bytes ? bytes.subarray(offset, offset + wanted) : store.getRange(key, offset, wanted);
+      return store.getRange(key, offset, wanted).catch((error: SegfleetError) => {
+        if (error.code !== 'integrity' && error.code !== 'notFound') throw error;
+        // It was replaced by a shorter one, or is gone: it is looked at anew.
+        seen.delete(key);
+        return Buffer.alloc(0);
+      });
     },
     isForsaken: async () => undefined,
   };

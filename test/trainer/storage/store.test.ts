@@ -94,17 +94,17 @@ describe.each(Object.entries(kinds).filter(isHere))('%s', (_, open) => {
     await expect(store.getVersioned('counter')).rejects.toMatchObject({ code: 'notFound' });
   });
 
-  test('gets what is there only where it is not what was there', async () => {
+  test('tells the version and the length of what is there', async () => {
     const store = await open('changed');
     await store.put('log', bytes('one'));
     const { version } = await store.getVersioned('log');
-    expect(await store.getIfChanged('log', version)).toBe(undefined);
+    expect(await store.stat('log')).toEqual({ version, length: 3 });
     await store.put('log', bytes('one two'));
-    const changed = await store.getIfChanged('log', version);
-    expect(changed!.bytes.toString()).toBe('one two');
-    expect(await store.getIfChanged('log', changed!.version)).toBe(undefined);
+    const changed = await store.getVersioned('log');
+    expect(changed.version).not.toBe(version);
+    expect(await store.stat('log')).toEqual({ version: changed.version, length: 7 });
     await store.delete('log');
-    await expect(store.getIfChanged('log', version)).rejects.toMatchObject({ code: 'notFound' });
+    await expect(store.stat('log')).rejects.toMatchObject({ code: 'notFound' });
   });
 
   test('counts right when many count at once', async () => {

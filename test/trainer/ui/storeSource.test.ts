@@ -11,7 +11,7 @@ import { temporaryFolder } from '../../tools/temporaryFolder.ts';
 
 const { events, record } = runFiles;
 
-test('of a long log that has grown only the rest is read, and of one that has not nothing', async () => {
+test('of a long log only what is asked for is read', async () => {
   await using folder = temporaryFolder('store-source');
   const store = fileStore(join(folder.path, 'runs'));
   const asked: string[] = [];
@@ -23,14 +23,14 @@ test('of a long log that has grown only the rest is read, and of one that has no
   const first = await source.stamp('a', events);
   expect(first).toMatchObject({ bytes: log.length });
   expect((await source.readFrom('a', events, log.length - 3, 100)).toString()).toBe('\nx\n');
-  expect(asked.splice(0)).toEqual(['getVersioned', 'getRange']);
+  expect(asked.splice(0)).toEqual(['stat', 'getRange']);
   expect(await source.stamp('a', events)).toEqual(first);
   expect(asked.splice(0)).toEqual([]); // within five seconds
 
   now += 6000;
   expect(await source.stamp('a', events)).toEqual(first);
   expect(await source.readFrom('a', events, log.length, 100)).toHaveLength(0);
-  expect(asked.splice(0)).toEqual(['getIfChanged']);
+  expect(asked.splice(0)).toEqual(['stat']);
 
   now += 6000;
   await store.put(`a/run/${events}`, Buffer.concat([log, Buffer.from('more\n')]));
@@ -38,7 +38,31 @@ test('of a long log that has grown only the rest is read, and of one that has no
   expect(grown).toMatchObject({ bytes: log.length + 5 });
   expect(grown!.text).not.toBe(first!.text);
   expect((await source.readFrom('a', events, log.length, 100)).toString()).toBe('more\n');
-  expect(asked.splice(0)).toEqual(['getIfChanged', 'getRange']);
+  expect(asked.splice(0)).toEqual(['stat', 'getRange']);
+
+  // Begun anew, and not looked at since: nothing is read beyond its end, and the next look sees it.
+  await store.put(`a/run/${events}`, Buffer.from('short\n'));
+  expect(await source.readFrom('a', events, log.length, 5)).toHaveLength(0);
+  expect(await source.stamp('a', events)).toMatchObject({ bytes: 6 });
+});
+
+test('a small file is read again only where it has changed', async () => {
+  await using folder = temporaryFolder('store-source');
+  const store = fileStore(join(folder.path, 'runs'));
+  const asked: string[] = [];
+  let now = 0;
+  const source = sourceOf(hookedStore(store, { before: operation => void asked.push(operation) }), store.url, () => now);
+  const read = async () => (await source.read('a', record))?.toString();
+  await store.put(`a/run/${record}`, Buffer.from('{}'));
+  expect([await read(), await read()]).toEqual(['{}', '{}']);
+  expect(asked.splice(0)).toEqual(['stat', 'getVersioned']);
+  now += 6000;
+  expect(await read()).toBe('{}');
+  expect(asked.splice(0)).toEqual(['stat']);
+  now += 6000;
+  await store.put(`a/run/${record}`, Buffer.from('[]'));
+  expect(await read()).toBe('[]');
+  expect(asked.splice(0)).toEqual(['stat', 'getVersioned']);
 });
 
 test('what comes and goes is seen', async () => {
