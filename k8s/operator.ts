@@ -5,6 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SegfleetError } from '../trainer/errors.ts';
+import { hasCredentials, httpUrl } from '../trainer/tracking/httpUrl.ts';
 import { openSpans } from '../trainer/tracking/spans.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
 import { Controller, type ControllerOptions, type ControllerTimes } from './controller.ts';
@@ -55,11 +56,11 @@ export function parseStore(text: string): string {
 export function parseTrackers(given: TrackerSettings): TrackerSettings {
   for (const [flag, address] of Object.entries({ '--mlflow': given.mlflow, '--traces': given.traces })) {
     if (address === undefined) continue;
-    const url = URL.parse(address);
-    if (!url || !/^https?:$/.test(url.protocol)) {
+    const url = httpUrl(address);
+    if (!url) {
       throw new SegfleetError('usage', `${flag} ${address}: an address such as http://mlflow.tools.svc:5000 is expected`);
     }
-    if (url.username !== '' || url.password !== '') {
+    if (hasCredentials(url)) {
       throw new SegfleetError(
         'usage',
         `${flag}: the address holds a name or a password, which all who see pods can read; use --mlflow-secret`,

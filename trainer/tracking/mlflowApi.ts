@@ -2,6 +2,7 @@
  * What is said to an MLflow tracking server, over its REST API.
  */
 import { SegfleetError } from '../errors.ts';
+import { hasCredentials, httpUrl } from './httpUrl.ts';
 
 const api = '/api/2.0/mlflow';
 
@@ -27,12 +28,12 @@ export function readMlflowSettings(
   const given = flag ?? env.MLFLOW_TRACKING_URI;
   if (!given) return undefined;
   const from = flag === undefined ? 'MLFLOW_TRACKING_URI' : '--mlflow';
-  const url = URL.parse(given);
-  if (!url || !/^https?:$/.test(url.protocol)) {
+  const url = httpUrl(given);
+  if (!url) {
     const instead = flag === undefined ? 'unset it, or give --mlflow' : 'give that of a tracking server';
     throw new SegfleetError('usage', `${from} ${given}: an address such as http://127.0.0.1:5000 is expected; ${instead}`);
   }
-  if (url.username !== '' || url.password !== '') {
+  if (hasCredentials(url)) {
     throw new SegfleetError(
       'usage',
       `${from}: the address holds a name or a password, which others can read; put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD`,

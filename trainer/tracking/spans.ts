@@ -4,6 +4,7 @@
  */
 import type { Span, SpanOptions } from '@opentelemetry/api';
 import { SegfleetError } from '../errors.ts';
+import { httpUrl } from './httpUrl.ts';
 
 export interface SpanRecord {
   readonly name: string;
@@ -37,8 +38,8 @@ const patienceMs = 3000;
 export async function openSpans({ onProblem, env = process.env }: SpansOptions): Promise<Spans | undefined> {
   const name = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'].find(one => env[one]);
   if (!name || env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
-  const given = URL.parse(env[name]!);
-  if (!given || !/^https?:$/.test(given.protocol)) {
+  const given = httpUrl(env[name]!);
+  if (!given) {
     throw new SegfleetError('usage', `${name} ${env[name]}: an address such as http://127.0.0.1:4318 is expected; give one, or unset it`);
   }
   const url = name === 'OTEL_EXPORTER_OTLP_ENDPOINT' ? `${given.href.replace(/\/+$/, '')}/v1/traces` : given.href;
