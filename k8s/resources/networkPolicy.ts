@@ -10,6 +10,7 @@
 import { childNames, ports } from '../names.ts';
 import type { AnyObject } from '../objects.ts';
 import { metaOf, type Recipe, selectorOf } from './owner.ts';
+import { trackerVariables } from './trackers.ts';
 
 /** 5353: where some clusters have their name servers behind port 53. */
 const dnsPorts = [53, 5353];
@@ -44,10 +45,11 @@ const addressVariables = [
   ...['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
 ];
 
-function portsOutside({ job, settings: { storePorts = [], trackers = {} } }: Recipe): number[] {
-  const given = (job.spec.pod.env ?? []).filter(({ name }) => addressVariables.includes(name)).map(({ value }) => value);
-  const addresses = [...given, trackers.mlflow, trackers.traces].filter(address => address !== undefined);
-  return [...new Set([443, ...storePorts, ...addresses.flatMap(portOf)])].toSorted((a, b) => a - b);
+function portsOutside(recipe: Recipe): number[] {
+  const { job, settings } = recipe;
+  const variables = [...(job.spec.pod.env ?? []), ...trackerVariables(recipe)];
+  const theirs = variables.flatMap(one => (addressVariables.includes(one.name) && 'value' in one ? portOf(one.value) : []));
+  return [...new Set([443, ...(settings.storePorts ?? []), ...theirs])].toSorted((a, b) => a - b);
 }
 
 function portOf(url: string): number[] {
