@@ -29,7 +29,7 @@ function drawnBatch(count: number, { image, classes }: Pick<Course['options'], '
   const drawn = (i: number) => Math.imul(i + 1, 0x9e3779b1) >>> 24;
   return {
     count,
-    images: Uint8Array.from({ length: pixels * image.channels }, (_, i) => drawn(i)),
-    labels: Uint8Array.from({ length: pixels }, (_, i) => drawn(i) % Math.max(2, classes)),
+    images: new Uint8Array(pixels * image.channels).map((_, i) => drawn(i)),
+    labels: new Uint8Array(pixels).map((_, i) => drawn(i) % Math.max(2, classes)),
   };
 }
