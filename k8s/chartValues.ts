@@ -11,14 +11,14 @@ const objectName = z
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
 /** Helm shows users the pattern: one that allows the empty text says more than two alternatives that both failed. */
-const address = z
-  .string()
-  .regex(/^(https?:\/\/\S+)?$/)
-  .default('');
 const optionalName = z
   .string()
   .max(253)
   .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$/)
+  .default('');
+const address = z
+  .string()
+  .regex(/^(https?:\/\/\S+)?$/)
   .default('');
 const namespaceName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
 const free = z.record(z.string(), z.unknown());

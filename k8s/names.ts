@@ -1,7 +1,6 @@
 /**
  * What things are called on a cluster: the group of our kinds, labels, child objects of a job, ports and places in a pod.
  */
-
 import { hash } from 'node:crypto';
 import { sweepLabel, trialLabel } from '../trainer/tracking/trialLabels.ts';
 

@@ -1,7 +1,7 @@
 /**
  * What Sweeps tell Prometheus, read off their statuses: a series is there as long as its sweep goes on, and for a last few scrapes.
  */
-import { maxSweeps } from '../../trainer/tracking/catalogue.ts';
+import { clusterCellStates, maxSweeps } from '../../trainer/tracking/catalogue.ts';
 import { conditionOf, isTrue } from '../conditions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Sweep } from '../objects.ts';
@@ -22,8 +22,8 @@ export function measureSweeps(
   for (const { metadata, status = {} } of shown.slice(0, maxSweeps)) {
     const sweep = `${metadata.namespace}/${metadata.name}`;
     const { pending = 0, running = 0, stopped = 0, succeeded = 0, failed = 0 } = status.trials ?? {};
-    for (const [state, count] of Object.entries({ waiting: pending, running, stopped, succeeded, failed }))
-      sweepCells.set({ sweep, state }, count);
+    const counts = { waiting: pending, running, stopped, succeeded, failed };
+    for (const state of clusterCellStates) sweepCells.set({ sweep, state }, counts[state]);
     sweepWaiting.set({ sweep }, isTrue(status, 'Waiting') ? ageMs(conditionOf(status, 'Waiting')!.lastTransitionTime) / 1000 : 0);
   }
 }
