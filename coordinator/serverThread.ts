@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Router } from 'zeromq';
+import { bind } from './exchange/address.ts';
 import { behindGate, openGate } from './exchange/gate.ts';
 import { numberThread } from './exchange/socketThread.ts';
 import { type Malformed, maxMessageBytes, type Prepared, readFromWorker, type Session, writeMessage } from './messages.ts';
@@ -152,7 +153,7 @@ port.on('message', (message: ToServer) => {
 });
 
 try {
-  const deaf = await router.bind(listen).then(
+  const deaf = await bind(router, listen).then(
     () => undefined,
     (error: NodeJS.ErrnoException) => ({ code: error.code, message: error.message }),
   );

@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Reply, Request } from 'zeromq';
 import { z } from 'zod';
 import { SegfleetError } from '../trainer/errors.ts';
-import { checkListen, listenError } from './exchange/address.ts';
+import { bind, checkListen, listenError } from './exchange/address.ts';
 import { behindGate, type Gate, openGate } from './exchange/gate.ts';
 import type { RunKeys } from './exchange/keys.ts';
 
@@ -43,7 +43,7 @@ export async function offerState(bytes: Uint8Array, step: number, listen: string
     ...(keys && { curveServer: true, curveSecretKey: keys.worker.secretKey, ...behindGate }),
   });
   try {
-    await socket.bind(listen);
+    await bind(socket, listen);
   } catch (error) {
     socket.close();
     await gate?.close();

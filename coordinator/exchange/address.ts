@@ -2,6 +2,7 @@
  * Where a socket may listen: on TCP with keys, or in a folder that is this user's alone.
  */
 import { lstat, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { fromSystemError, SegfleetError } from '../../trainer/errors.ts';
 
@@ -45,6 +46,35 @@ export async function checkListen(listen: string, isClosed: boolean, listener: k
   }
 }
 
+/**
+ * libzmq tidies up before it says why it could not bind, and once in a long while loses the reason on the way; then the system is asked.
+ *
+ * @throws an error with the code of the system, for which `listenError` has the sentence
+ */
+export async function bind(socket: { bind(listen: string): Promise<void> }, listen: string): Promise<void> {
+  try {
+    await socket.bind(listen);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === 'EAGAIN' ? Object.assign(error as Error, { code: (await whyNot(listen)) ?? code }) : error;
+  }
+}
+
+async function whyNot(listen: string): Promise<string | undefined> {
+  const [, bracketed, plain, port] = /^tcp:\/\/(?:\[(.+)\]|([^:[\]*]+)):(\d+|\*)$/.exec(listen) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined) return undefined;
+  const server = createServer();
+  try {
+    return await new Promise(resolve => {
+      server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
+      server.listen({ host, port: port === '*' ? 0 : Number(port) }, () => resolve(undefined));
+    });
+  } finally {
+    server.close();
+  }
+}
+
 /** The sentence for a socket that could not listen. */
 export function listenError(error: unknown, listen: string): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
@@ -52,7 +82,7 @@ export function listenError(error: unknown, listen: string): unknown {
       return new SegfleetError('conflict', `${listen} is in use; give another port or name, or tcp://host:* for any free port`, {
         cause: error,
       });
-    // libzmq tidies up before it says why it could not bind, and once in a long while loses the reason on the way.
+    // Nobody knows why, see `bind`.
     case 'EAGAIN':
       return new SegfleetError('conflict', `${listen} cannot be listened on, most likely because it is in use; give another port or name`, {
         cause: error,

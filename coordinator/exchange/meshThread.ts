@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pull, Push } from 'zeromq';
 import { bytesPerNumber } from '../../trainer/wire.ts';
+import { bind } from './address.ts';
 import { arenaOf } from './arena.ts';
 import { decodeFrame, type Expected, encodeHeader, type Header, headerBytes, runTag } from './frame.ts';
 import { behindGate, type Gate, openGate } from './gate.ts';
@@ -227,7 +228,7 @@ async function nextFrame(): Promise<Buffer[] | undefined> {
 let gate: Gate | undefined;
 try {
   gate = keys && (await openGate([keys.publicKey]));
-  await pull.bind(listen);
+  await bind(pull, listen);
   own = segmentModule?.createSegment(pathOf(listen), plan);
   port.on('message', message => {
     try {

@@ -286,9 +286,10 @@ describe.skipIf(!hasKubernetes())('operators', () => {
         await pauseMs(2500);
         const since = audited().slice(before);
         const by = (name: string) => since.filter(({ user }) => user.username === name);
-        // All that it asks for is the lease, in vain.
-        expect(by(leader.name).filter(wasCarriedOut)).toEqual([]);
-        expect(by(leader.name).filter(({ objectRef }) => objectRef?.resource !== 'leases')).toEqual([]);
+        // All that it asks for is the lease, in vain. A request that it was stopped with between asking whether it leads and writing to its connection
+        // still comes, and the version or the name that is in it keeps the server from carrying it out, but for an event, which is only news.
+        expect(by(leader.name).filter(({ objectRef }) => objectRef?.resource !== 'leases').length).toBeLessThanOrEqual(1);
+        expect(by(leader.name).filter(one => wasCarriedOut(one) && one.objectRef?.resource !== 'events')).toEqual([]);
         // There was something to do, and the other did it.
         expect(by(other.name).filter(wasCarriedOut).length).toBeGreaterThan(10);
         leader.said.length = 0;
