@@ -3,6 +3,7 @@
  */
 import { Flags } from '@oclif/core';
 import type { Job } from '../trainer/spec.ts';
+import type { TellOptions } from '../trainer/sweep/trialProgram.ts';
 import type { RunMetrics } from '../trainer/tracking/liveMetrics.ts';
 import type { RunNews } from '../trainer/tracking/runMetrics.ts';
 import { program } from './base.ts';
@@ -13,10 +14,10 @@ export const metricsPortFlag = Flags.string({
 });
 export const mlflowFlag = Flags.string({
   helpValue: 'URL',
-  description: 'Tell the run to this MLflow server, while it goes on. [default: $MLFLOW_TRACKING_URI, if it is set]',
+  description: 'Tell each run to this MLflow server, while it goes on. [default: $MLFLOW_TRACKING_URI, if it is set]',
 });
 export const trackerFlags = {
-  tensorboard: Flags.boolean({ description: 'Write event files for TensorBoard, into tensorboard/ of the run folder.' }),
+  tensorboard: Flags.boolean({ description: 'Write event files for TensorBoard, into tensorboard/ of each run folder.' }),
   mlflow: mlflowFlag,
 };
 
@@ -38,6 +39,13 @@ export async function watchersOf(
   const metrics = withMetrics ? await metricsOf(job) : undefined;
   return { metrics, watch: (events, signal) => trackers.watch(metrics ? metrics.watch(events) : events, signal) };
 }
+
+/** Of the runs of a sweep. @param out its folder */
+export const tellOf = ({ tensorboard, mlflow }: { readonly tensorboard: boolean; readonly mlflow?: string }, out: string): TellOptions => ({
+  tensorboard,
+  mlflow,
+  laterWith: `${program} track ${out}`,
+});
 
 async function metricsOf(job: Job): Promise<RunMetrics> {
   const { identityOf } = await import('../trainer/tracking/identity.ts');

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { SegfleetError } from '../../trainer/errors.ts';
 import { BaseCommand, stopSignal } from '../base.ts';
+import { tellOf, trackerFlags } from '../tracking.ts';
 
 export default class Reproduce extends BaseCommand {
   static override summary = "Do the paper's experiments again, at full size or smaller, and fill its tables with what comes out.";
@@ -40,6 +41,7 @@ Writes <out>/<job or search>/ (folders of sweeps, which report and the commands 
     }),
     runs: Flags.integer({ min: 1, description: 'Trainings of each cell, with seeds one apart. [default: as many as the tier says]' }),
     out: Flags.string({ description: 'Folder for the runs and the tables. [default: runs/paper, runs/paper-<tier>]' }),
+    ...trackerFlags,
     'dry-run': Flags.boolean({ description: 'Only say what would be trained: cells, runs, and those that tables share.' }),
   };
 
@@ -58,7 +60,7 @@ Writes <out>/<job or search>/ (folders of sweeps, which report and the commands 
     const json = this.jsonEnabled();
     const { reproductionLines } = await import('../render/reproduction.ts');
     const render = reproductionLines();
-    for await (const event of reproduce({ ...options, signal: stopSignal() })) {
+    for await (const event of reproduce({ ...options, signal: stopSignal(), tell: folder => tellOf(flags, folder) })) {
       if (json) process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
       else for (const line of render(event)) this.log(line);
     }

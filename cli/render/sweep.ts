@@ -46,6 +46,8 @@ export function sweepLines(event: SweepEvent, titles: Map<number, string>): stri
       return [`${event.parallel} of its runs at a time on ${event.cores} processors`];
     case 'attached':
       return [`another process runs the sweep in ${event.folder}: this is what it tells`];
+    case 'problem':
+      return [`warning: ${event.message}`];
     case 'start':
       return [];
     case 'continue':

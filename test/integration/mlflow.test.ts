@@ -2,7 +2,7 @@
  * A run that MLflow is told of: the server comes late, the process is killed after the server has taken values and before it could say so, another goes
  * on, and at the end the server has what metrics.ndjson has, each value once. With the real server where `npm run test:mlflow` has installed it.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -80,6 +80,69 @@ test.for(names)('%s: late, killed, gone on with, and each value once', async (na
   expect(values(metrics)).toEqual(values(expected));
   const late = await segfleet(['track', run, '--mlflow', url, '--json']);
   expect(JSON.parse(late.stdout)).toMatchObject({ values: 0, runs: [{ runId }] });
+});
+
+/** @returns the file */
+function sweepOf(name: string, spec: string): string {
+  const file = at(`${name}.yaml`);
+  const head = `apiVersion: segfleet.dev/v1alpha1\nkind: Sweep\nmetadata: {name: ${name}}\n`;
+  writeFileSync(file, `${head}spec:\n  objective: {metric: val/jaccard}\n  base: job.yaml\n${spec}`);
+  return file;
+}
+
+test('a sweep tells of its runs while it goes on, each once, however many parts it has', async () => {
+  await using server = await startMemoryMlflow();
+  const file = sweepOf(
+    'halving',
+    `  method: asha
+  parameters: {training.optimizer.learningRate: {distribution: logUniform, min: 1.0e-4, max: 1.0e-2}}
+  earlyStop: {type: asha, minTime: 1, reductionFactor: 2}
+  limits: {maxTrials: 3}
+`,
+  );
+  const out = at('halving');
+  expect(await segfleet(['sweep', 'run', file, '--out', out, '--tensorboard', '--mlflow', server.url])).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+  expect(server.requests.flatMap(({ path, body }) => (path === 'experiments/create' ? [body.name] : []))).toEqual(['halving']);
+  const trials = readdirSync(join(out, 'trials')).map(name => join(out, 'trials', name));
+  expect(trials).toHaveLength(3);
+  expect(server.requests.filter(({ path }) => path === 'runs/create')).toHaveLength(3);
+  for (const trial of trials) {
+    const { runId } = JSON.parse(readFileSync(join(trial, 'mlflow.json'), 'utf8'));
+    const { run, metrics } = await readMlflow(server.url, runId);
+    const { status } = JSON.parse(readFileSync(join(trial, 'run.json'), 'utf8'));
+    expect(run.info.status).toBe(status === 'succeeded' ? 'FINISHED' : 'SCHEDULED');
+    expect(metrics).toHaveLength(eventsIn(trial).flatMap(event => metricsOf(event as never)).length);
+    expect(readdirSync(join(trial, 'tensorboard')).length).toBeGreaterThan(0);
+  }
+  expect(JSON.parse((await segfleet(['track', out, '--mlflow', server.url, '--json'])).stdout)).toMatchObject({ values: 0 });
+});
+
+test('a sweep whose server is away says so once and loses nothing; one with an address that is none does not begin', async () => {
+  await using server = await startMemoryMlflow();
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const file = sweepOf('away', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001, 0.002]}}\n');
+  const out = at('away');
+  const ran = await segfleet(['sweep', 'run', file, '--out', out, '--mlflow', url, '--json']);
+  expect(ran).toMatchObject({ code: 0, stderr: '' });
+  const problems = eventsOf(ran).flatMap(({ event, message }) => (event === 'problem' ? [message] : []));
+  expect(problems).toEqual([
+    expect.stringMatching(/^MLflow at \S+ does not answer \(ECONNREFUSED\): the run goes on, and tells it when it answers$/),
+    expect.stringMatching(
+      /^MLflow at \S+ does not answer \(ECONNREFUSED\): not all of the run is there; deliver it later with `.*segfleet track \S+away --mlflow \S+`$/,
+    ),
+  ]);
+  await using _door = await startDoor(port, server.url, () => false);
+  const told = JSON.parse((await segfleet(['track', out, '--mlflow', url, '--json'])).stdout);
+  expect(told).toMatchObject({ runs: [expect.anything(), expect.anything()] });
+  expect(told.values).toBeGreaterThan(0);
+
+  const none = await segfleet(['sweep', 'run', file, '--out', at('none'), '--mlflow', 'nowhere']);
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('--mlflow nowhere') });
+  expect(readdirSync(folder)).not.toContain('none');
 });
 
 const eventsIn = (run: string): Record<string, unknown>[] =>

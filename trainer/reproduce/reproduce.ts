@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { SegfleetError } from '../errors.ts';
 import { runSweep, type SweepEvent } from '../sweep/driver.ts';
+import type { TellOptions } from '../sweep/trialProgram.ts';
 import { type Cell, type CellOptions, type Group, readGroups, recordOf, subsetFile } from './cells.ts';
 import { describe, type FiguresEvent, type TablesEvent, writeFigures, writeTables } from './outputs.ts';
 import { writeSubset } from './subset.ts';
@@ -13,6 +14,8 @@ import { reductionOf, type TierName } from './tiers.ts';
 
 export interface ReproduceOptions extends CellOptions {
   readonly signal?: AbortSignal;
+  /** Who else is told of the runs of the sweep in a folder. */
+  readonly tell?: (folder: string) => TellOptions;
 }
 
 export interface PlannedExperiment {
@@ -124,7 +127,7 @@ export async function* reproduce(options: ReproduceOptions): AsyncGenerator<Repr
     const folder = join(options.out, name);
     yield { event: 'group', name, number: i + 1, of: groups.length, folder, trials };
     try {
-      for await (const told of runSweep({ sweep, out: folder, signal: options.signal })) {
+      for await (const told of runSweep({ sweep, out: folder, signal: options.signal, tell: options.tell?.(folder) })) {
         yield { event: 'progress', group: name, told };
         // A search takes long: what is done of it can be read meanwhile.
         if (told.event === 'run' && told.status === 'succeeded') await writeTables(groups, options);

@@ -14,6 +14,7 @@ import type { Decision } from '../search/strategy.ts';
 import type { LoadedJob } from '../spec.ts';
 import { writeAtomically } from '../storage/files.ts';
 import { lockFile } from '../storage/flock.ts';
+import { checkTrackers } from '../tracking/trackers.ts';
 import { jobOf } from './cells.ts';
 import { removeCheckpointsOf } from './checkpoints.ts';
 import { readWish, watchFile, writeWish } from './control.ts';
@@ -29,6 +30,7 @@ import { readReports } from './runFiles.ts';
 import { type Run, SweepState, type SweepTrial } from './state.ts';
 import { type LoadedSweep, renderSweep, specFrom } from './sweepFile.ts';
 import { runName, SweepFolder, type SweepRecord, type SweepStatus } from './sweepFolder.ts';
+import type { TellOptions } from './trialProgram.ts';
 
 export interface SweepOptions {
   readonly sweep: LoadedSweep;
@@ -42,11 +44,19 @@ export interface SweepOptions {
   readonly rerunFailed?: boolean;
   /** The module that runs a trial; see `TrialProgram`. @default training */
   readonly program?: URL;
+  /** Who else is told of the runs while they go on. @default nobody */
+  readonly tell?: TellOptions;
   readonly now?: () => Date;
 }
 
-/** What is told while a sweep is driven: lines of its journal. `attached`: another process drives it, and what follows is what that one tells. */
-export type SweepEvent = Told | { readonly time: string; readonly event: 'attached'; readonly folder: string };
+/**
+ * What is told while a sweep is driven: lines of its journal. `attached`: another process drives it, and what follows is what that one tells. `problem`:
+ * somebody who was to be told of the runs is not.
+ */
+export type SweepEvent =
+  | Told
+  | { readonly time: string; readonly event: 'attached'; readonly folder: string }
+  | { readonly time: string; readonly event: 'problem'; readonly message: string };
 
 /**
  * Yields what happens; returns the record.
@@ -57,6 +67,7 @@ export type SweepEvent = Told | { readonly time: string; readonly event: 'attach
 export async function* runSweep(options: SweepOptions): AsyncGenerator<SweepEvent, SweepRecord> {
   const folder = new SweepFolder(options.out);
   const now = options.now ?? (() => new Date());
+  if (options.tell) await checkTrackers(options.sweep.base.job.job, options.tell.mlflow);
   const prepared = (await isHeld(folder)) ? undefined : await prepare({ ...options, folder });
   if (prepared) await mkdir(folder.trials, { recursive: true });
   const lock = prepared && (await lockFile(folder.lock));
@@ -98,6 +109,7 @@ async function setAside(folder: SweepFolder, chosenBy: string): Promise<void> {
 type News =
   | { readonly kind: 'reached'; readonly run: Run; readonly reports: readonly EpochReport[] }
   | { readonly kind: 'ended'; readonly run: Run; readonly ending: Ending }
+  | { readonly kind: 'problem'; readonly problem: string }
   | { readonly kind: 'look' };
 
 /** Why no run is to go on. */
@@ -137,7 +149,9 @@ class Driver {
   readonly #leave: (() => void)[] = [];
   #wake = () => {};
   /** Told to nobody yet. */
-  #told: Told[] = [];
+  #told: SweepEvent[] = [];
+  /** Each is said once, however many runs have it. */
+  readonly #problems = new Set<string>();
   #startedAt: string;
   #halt: Halt | undefined;
   /** Whether the strategy may have more to say than when it was asked last. */
@@ -335,6 +349,7 @@ class Driver {
 
   async #start(trial: SweepTrial, run: Run): Promise<void> {
     const { sweep, data, frame, objective } = this.#prepared;
+    const { tell } = this.#options;
     const { number, replicate } = { number: trial.number, replicate: run.replicate };
     const id = { trial: number, replicate };
     const folder = this.#runFolder(run);
@@ -366,8 +381,12 @@ class Driver {
         ...(untilEpoch !== undefined && { untilEpoch }),
         ...(sweep.spec.method === 'pbt' && { keep: this.#forkOf(number, replicate) }),
         ...(forkedFrom && { fork: `${this.#forkOf(forkedFrom.trial, replicate)}-${forkedFrom.time}` }),
+        ...(tell && { tell: { ...tell, sweep: sweep.name } }),
       },
-      reports => this.#post({ kind: 'reached', run, reports }),
+      {
+        reached: reports => this.#post({ kind: 'reached', run, reports }),
+        problem: problem => this.#post({ kind: 'problem', problem }),
+      },
     );
     this.#underWay.set(run, { ongoing, began: performance.now(), isStopping: false, isWaiting: false });
     void ongoing.ended.then(ending => this.#post({ kind: 'ended', run, ending }));
@@ -401,6 +420,10 @@ class Driver {
     }
     for (const news of this.#inbox.splice(0)) {
       if (news.kind === 'look') continue;
+      if (news.kind === 'problem') {
+        this.#warn(news.problem);
+        continue;
+      }
       this.#isNew = true;
       const { run } = news;
       if (news.kind === 'reached') {
@@ -532,7 +555,13 @@ class Driver {
     this.#isNew ||= events.some(({ event }) => event === 'run' || event === 'rerun');
   }
 
-  *#tell(): Generator<Told> {
+  #warn(message: string): void {
+    if (this.#problems.has(message)) return;
+    this.#problems.add(message);
+    this.#told.push({ time: this.#options.now().toISOString(), event: 'problem', message });
+  }
+
+  *#tell(): Generator<SweepEvent> {
     const told = this.#told;
     this.#told = [];
     yield* told;

@@ -20,10 +20,16 @@ export type Ending = Outcome | { readonly status: 'crashed'; readonly message: s
 
 export interface Ongoing {
   readonly ended: Promise<Ending>;
-  /** After `onReached`: the run goes on. */
+  /** After `reached`: the run goes on. */
   go(): void;
   /** The run ends as soon as it has written a checkpoint. */
   stop(reason: 'preempted' | 'interrupted'): void;
+}
+
+/** What a run says while it goes on. */
+export interface RunListener {
+  reached(reports: readonly EpochReport[]): void;
+  problem(problem: string): void;
 }
 
 /** TensorFlow gives some memory back late, some never. */
@@ -41,14 +47,14 @@ export class Pool {
     this.#options = options;
   }
 
-  run(order: Order, onReached: (reports: readonly EpochReport[]) => void): Ongoing {
+  run(order: Order, listener: RunListener): Ongoing {
     const { threads = 0 } = order.job.job.spec.training;
     // All sessions of a process share the threads that the first one asked for.
     const fitting = this.#idle.findIndex(one => one.threads === threads);
     const [found] = fitting < 0 ? [] : this.#idle.splice(fitting, 1);
     if (!found) void this.#idle.pop()?.end();
     const process = found ?? this.#start(threads);
-    return process.run(order, onReached, isSound => {
+    return process.run(order, listener, isSound => {
       if (isSound) this.#idle.push(process);
       else void process.end();
     });
@@ -105,11 +111,12 @@ class TrialProcess {
     this.exited = Promise.all([exited, ...streams]).then(([how]) => how);
   }
 
-  run(order: Order, onReached: (reports: readonly EpochReport[]) => void, onFree: (isSound: boolean) => void): Ongoing {
+  run(order: Order, listener: RunListener, onFree: (isSound: boolean) => void): Ongoing {
     this.#runs++;
     const { promise: ended, resolve } = Promise.withResolvers<Ending>();
     const listen = (message: FromProcess) => {
-      if (message.say === 'reached') return onReached(message.reports);
+      if (message.say === 'reached') return listener.reached(message.reports);
+      if (message.say === 'problem') return listener.problem(message.problem);
       this.#child.off('message', listen);
       onFree(this.#isSound(message.residentBytes));
       resolve(message.outcome);

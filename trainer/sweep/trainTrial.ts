@@ -11,6 +11,7 @@ import { manifestKeys } from '../storage/checkpoints.ts';
 import { openStore } from '../storage/openStore.ts';
 import { RunFolder } from '../storage/runFolder.ts';
 import type { Store } from '../storage/store.ts';
+import { Trackers } from '../tracking/trackers.ts';
 import { train } from '../train.ts';
 import { removeCheckpoints } from './checkpoints.ts';
 import type { EpochReport } from './journal.ts';
@@ -46,7 +47,9 @@ async function trainPart(order: Order, host: Host, folder: RunFolder, store: Sto
     await removeCheckpoints(store);
   }
   const options = { ...order.job, base: order.base, out: order.out, untilEpoch: order.untilEpoch };
-  const events = train({ ...options, resume, signal: host.signal, fork: order.fork });
+  const trackers = order.tell && (await trackersOf(order, order.tell, host));
+  const training = train({ ...options, resume, signal: host.signal, fork: order.fork });
+  const events = trackers ? trackers.watch(training, host.signal) : training;
   let report: EpochReport | undefined;
   let epoch = 0;
   let next = await events.next();
@@ -63,6 +66,13 @@ async function trainPart(order: Order, host: Host, folder: RunFolder, store: Sto
   const { status } = next.value;
   if (order.keep !== undefined) await keepFork(store, folder, `${order.keep}-${epoch || readReports(folder, objective).at(-1)!.epoch}`);
   return { status };
+}
+
+/** The next trial waits for what takes a server that is away, and it can be told later. */
+const patienceMs = 2000;
+
+function trackersOf({ job }: Order, { laterWith, ...options }: NonNullable<Order['tell']>, { warn }: Host): Promise<Trackers> {
+  return Trackers.open(job.job, { ...options, patienceMs, laterWith: (_, url) => `${laterWith} --mlflow ${url}`, onProblem: warn });
 }
 
 /** Whoever ran this trial last may not have noticed yet that the driver which it worked for is gone. */

@@ -44,6 +44,7 @@ async function run(order: Parameters<TrialProgram>[0]): Promise<void> {
       if (signal.aborted) resolve();
       return promise;
     },
+    warn: problem => say({ say: 'problem', problem }),
   });
   goOn = undefined;
   say({ say: 'ended', outcome, residentBytes: process.memoryUsage.rss() });

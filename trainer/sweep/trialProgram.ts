@@ -18,6 +18,15 @@ export interface Order {
   /** Other trials may be forked from its pauses and its end: it leaves a checkpoint there, in a folder of this name and `-<epoch>`. */
   readonly keep?: string;
   readonly objective: { readonly metric: string; readonly goal: 'maximize' | 'minimize' };
+  readonly tell?: TellOptions & { readonly sweep: string };
+}
+
+/** Who else is told of each run while it goes on; see `Trackers`. */
+export interface TellOptions {
+  readonly tensorboard: boolean;
+  readonly mlflow?: string;
+  /** The command that tells MLflow of all runs of the sweep later. */
+  readonly laterWith: string;
 }
 
 export type Outcome =
@@ -30,6 +39,8 @@ export type Outcome =
 export interface Host {
   /** Tells what the run has shown, and waits for the word to go on; then `signal` may be aborted. Told twice is told once. */
   reached(reports: readonly EpochReport[]): Promise<void>;
+  /** Says what does not go as it should, and keeps nothing from going on. */
+  warn(problem: string): void;
   /** Aborted: ends with a checkpoint as soon as it can. */
   readonly signal: AbortSignal;
 }
@@ -45,4 +56,5 @@ export type ToProcess =
 
 export type FromProcess =
   | { readonly say: 'reached'; readonly reports: readonly EpochReport[] }
+  | { readonly say: 'problem'; readonly problem: string }
   | { readonly say: 'ended'; readonly outcome: Outcome; readonly residentBytes: number };

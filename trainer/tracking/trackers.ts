@@ -18,10 +18,12 @@ interface Ending {
   readonly signal?: AbortSignal;
 }
 
-export interface TrackersOptions extends Pick<MlflowTrackerOptions, 'laterWith' | 'onProblem'> {
+export interface TrackersOptions extends Pick<MlflowTrackerOptions, 'laterWith' | 'onProblem' | 'patienceMs'> {
   readonly tensorboard: boolean;
   /** The address of a server; where it is not given, that in the environment. */
   readonly mlflow?: string;
+  /** Whose trial it is, where the job does not say. */
+  readonly sweep?: string;
 }
 
 /** The experiment of runs that belong to no sweep, where the environment names none. */
@@ -35,12 +37,13 @@ export class Trackers {
   }
 
   /** @throws usage */
-  static async open(job: Job, { tensorboard, mlflow, laterWith, onProblem }: TrackersOptions): Promise<Trackers> {
+  static async open(job: Job, { tensorboard, mlflow, sweep, ...options }: TrackersOptions): Promise<Trackers> {
+    const { onProblem } = options;
     const trackers: Tracker[] = [];
-    const settings = await mlflowSettings(job, mlflow);
+    const settings = await mlflowSettings(job, mlflow, sweep);
     if (settings) {
       const { MlflowTracker } = await import('./mlflow.ts');
-      trackers.push(new MlflowTracker({ settings, laterWith, onProblem }));
+      trackers.push(new MlflowTracker({ settings, ...options }));
     }
     if (tensorboard) {
       const { TensorBoardLog } = await import('./tensorboard.ts');
@@ -68,6 +71,14 @@ export class Trackers {
       },
     );
   }
+}
+
+/** Whether they can be told, before there is anything to tell. @throws usage: an address is none */
+export async function checkTrackers(job: Job, mlflow: string | undefined): Promise<void> {
+  await mlflowSettings(job, mlflow);
+  const { openSpans } = await import('./spans.ts');
+  const spans = await openSpans({ onProblem: () => {} });
+  await spans?.close();
 }
 
 /** As the flag, the environment and the job say. @param sweep whose trial it is, where the job does not say @throws usage */

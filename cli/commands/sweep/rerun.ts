@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, setFlag, stopSignal } from '../../base.ts';
 import { exitCodesOfSweeps, sweepArgument, sweepOutFlag } from '../../sweep.ts';
+import { tellOf, trackerFlags } from '../../tracking.ts';
 
 export default class SweepRerun extends BaseCommand {
   static override summary = 'Run again what failed in a sweep, or what is missing.';
@@ -12,6 +13,7 @@ export default class SweepRerun extends BaseCommand {
     missing: Flags.boolean({ description: 'Runs that did not come to their end, or whose folders are gone; as `sweep run` does.' }),
     set: setFlag,
     out: sweepOutFlag,
+    ...trackerFlags,
   };
 
   async run(): Promise<void> {
@@ -20,7 +22,7 @@ export default class SweepRerun extends BaseCommand {
     const { runSweep } = await import('../../../trainer/sweep/driver.ts');
     const { showSweep } = await import('../../render/sweep.ts');
     const { sweep, out } = sweepAt(args.sweep, flags.set, flags.out);
-    const events = runSweep({ sweep, out, signal: stopSignal(), rerunFailed: flags.failed });
+    const events = runSweep({ sweep, out, signal: stopSignal(), rerunFailed: flags.failed, tell: tellOf(flags, out) });
     await showSweep(events, { json: this.jsonEnabled(), log: line => this.log(line), out });
   }
 }

@@ -1,6 +1,6 @@
 import { BaseCommand, setFlag, stopSignal } from '../../base.ts';
 import { exitCodesOfSweeps, sweepArgument, sweepOutFlag } from '../../sweep.ts';
-import { metricsPortFlag } from '../../tracking.ts';
+import { metricsPortFlag, tellOf, trackerFlags } from '../../tracking.ts';
 
 export default class SweepRun extends BaseCommand {
   static override summary = 'Run a sweep on this machine: many trainings of one job, chosen by a search.';
@@ -12,7 +12,7 @@ Ctrl-C and SIGTERM let the trials write checkpoints first; \`sweep pause\`, \`re
 ${exitCodesOfSweeps}`;
   static override examples = ['<%= config.bin %> sweep run sweep.yaml', '<%= config.bin %> sweep run sweep.yaml --set training.epochs=5'];
   static override args = { sweep: sweepArgument };
-  static override flags = { set: setFlag, out: sweepOutFlag, 'metrics-port': metricsPortFlag };
+  static override flags = { set: setFlag, out: sweepOutFlag, 'metrics-port': metricsPortFlag, ...trackerFlags };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SweepRun);
@@ -29,7 +29,7 @@ ${exitCodesOfSweeps}`;
     const log = (line: string) => this.log(line);
     if (server) tellMetrics(server.url, { json, log });
     try {
-      await showSweep(runSweep({ sweep, out, signal }), { json, log, out });
+      await showSweep(runSweep({ sweep, out, signal, tell: tellOf(flags, out) }), { json, log, out });
     } finally {
       await metrics.close(signal);
       await server?.close();

@@ -20,7 +20,7 @@ let pool: Pool;
 afterEach(() => pool.close());
 
 async function run(threads: number, word: 'go' | 'stop' = 'go'): Promise<Ending> {
-  const ongoing = pool.run(order(threads), () => (word === 'go' ? ongoing.go() : ongoing.stop('preempted')));
+  const ongoing = pool.run(order(threads), { reached: () => (word === 'go' ? ongoing.go() : ongoing.stop('preempted')), problem() {} });
   return ongoing.ended;
 }
 const pidOf = (ending: Ending) => Number('error' in ending && ending.error.message);
@@ -54,7 +54,7 @@ test('a run that is told to stop ends, and its process runs the next', async () 
 test('a process that is killed ends its run, and another one takes the next', async () => {
   pool = new Pool({ program });
   const pid = pidOf(await run(1));
-  const ongoing = pool.run(order(1), () => process.kill(pid, 'SIGKILL'));
+  const ongoing = pool.run(order(1), { reached: () => process.kill(pid, 'SIGKILL'), problem() {} });
   expect(await ongoing.ended).toEqual({ status: 'crashed', message: 'its process ended (SIGKILL)' });
   expect(pidOf(await run(1))).not.toBe(pid);
 });
