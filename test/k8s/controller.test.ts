@@ -103,13 +103,15 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
       await caching;
     };
     running.push(end);
+    /** That another was faster to change something is nobody's fault. */
+    const troubles = () => log.filter(({ level, code }) => level !== 'info' && code !== 'conflict');
     const counted = async (name: string, labels: Record<string, string> = {}) => {
       const { values } = await metrics.registry.getSingleMetric(`segfleet_operator_${name}`)!.get();
       return values
         .filter(value => Object.entries(labels).every(([k, v]) => value.labels[k] === v))
         .reduce((sum, { value }) => sum + value, 0);
     };
-    return { controller, log, end, counted };
+    return { controller, log, troubles, end, counted };
   }
 
   const kindsOf = (name: string): [Kind, string][] => {
@@ -166,7 +168,7 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
   test('a job gets all that it needs, a status and an event; then nothing more is asked of the API server', async () => {
     await using collector = await startCollector();
     const spans = await openSpans({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, onProblem: expect.unreachable });
-    const { counted, end } = await start({ trace: spans!.record });
+    const { counted, troubles, end } = await start({ trace: spans!.record });
     await api.create(trainingJob('nuclei'));
     const job = await whole('nuclei');
     const secret = (await find('Secret', childNames('nuclei').keys)) as AnyObject & { data: Record<string, string> };
@@ -189,7 +191,7 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
     const before = api.requests;
     await pauseMs(3000);
     expect(api.requests - before).toBe(0);
-    expect(await counted('reconcile_errors_total')).toBe(0);
+    expect(troubles()).toEqual([]);
     const managers = await controlPlane.kubectl(
       'get',
       '--namespace',
@@ -565,7 +567,7 @@ describe.skipIf(!hasKubernetes())('the controller', () => {
         expect((await api.get<BatchJob>('Job', childNames('nuclei').workers, { namespace })).spec.completions).toBe(3);
       }, soon);
       expect(await uids()).toEqual(before);
-      expect(await second.counted('reconcile_errors_total')).toBe(0);
+      expect(second.troubles()).toEqual([]);
     } finally {
       for (const end of running.splice(0)) await end();
       await limited.close();
