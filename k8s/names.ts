@@ -44,8 +44,10 @@ export const annotations = {
   group: `${group}/group`,
   /** Why its sweep has ended it before its time. */
   stopped: `${group}/stopped`,
-  /** It is suspended as its sweep is, and goes on with it. */
+  /** It is suspended as its sweep is, or rests, and its sweep lets it go on. */
   suspended: `${group}/suspended-by-sweep`,
+  /** The epoch after which it rests, until its search has seen how others do; without it goes to its end. */
+  until: `${group}/until`,
 } as const;
 
 export type Component = 'coordinator' | 'worker';

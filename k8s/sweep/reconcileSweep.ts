@@ -5,11 +5,11 @@
  * One trial is started at a time, and the next one when its pods are there: so a quota that is used up holds back one trial, and not all.
  */
 import { SegfleetError } from '../../trainer/errors.ts';
+import { isLive } from '../../trainer/search/history.ts';
 import type { Decision } from '../../trainer/search/strategy.ts';
 import { bestOf, trialRecord } from '../../trainer/sweep/record.ts';
 import type { TrialRecord } from '../../trainer/sweep/sweepFolder.ts';
 import { conditionOf, isTrue, type Said, type Statements } from '../conditions.ts';
-import { annotations } from '../names.ts';
 import type { AnyObject, Sweep, TrainingJob } from '../objects.ts';
 import { isOver } from '../outcome.ts';
 import type { Plan, Settings } from '../plan.ts';
@@ -21,7 +21,7 @@ import { countsOf, notChosen, outcomeOf, standingFields } from './account.ts';
 import { planOf } from './events.ts';
 import { deadlineInMs, limitReached } from './limits.ts';
 import { checkTrials, type Search, searchOf } from './search.ts';
-import { resumed, stopped, suspended, trialJob } from './trialJob.ts';
+import { steered, stopped, trialJob } from './trialJob.ts';
 import { holds, isWaiting, readTrials, stoppedBySweep, stopTrial, type Trials, troubleOf, untold } from './trials.ts';
 
 export interface ObservedSweep {
@@ -85,14 +85,19 @@ function carryOn(observed: ObservedSweep, search: Search, { now }: SweepContext)
   const trials = readTrials(search, jobs);
   const { state } = trials;
   const limit = limitReached(limits, before, jobs, now);
-  const places = jobs.filter(job => !isOver(job) && (stoppedBySweep(job) === undefined || holds(job)));
+  const isResting = (job: TrainingJob) => stoppedBySweep(job) !== undefined || trials.runOf(job)?.run.state === 'paused';
+  const places = jobs.filter(job => !isOver(job) && (!isResting(job) || holds(job)));
   const waiting = places.filter(isWaiting);
   const hasRoom = !suspend && waiting.length === 0 && places.length < limits.parallelTrials;
 
   const decisions = limit ? [] : search.strategy(state.history(), hasRoom && !trials.missing() ? 1 : 0);
-  for (const { do: what, ...decision } of decisions) if (what === 'stop') stopTrial(trials, ...stopOf(decision as Stop));
+  for (const decision of decisions) {
+    if (decision.do === 'stop') stopTrial(trials, decision.trial, decision.reason);
+    if (decision.do === 'continue') state.apply({ event: 'continue', trial: decision.trial, until: decision.until });
+  }
   if (limit) for (const { number } of live(trials)) stopTrial(trials, number, limit.message);
   const finish = limit?.message ?? decisions.find(decision => decision.do === 'finish')?.reason;
+  if (finish !== undefined) for (const { number } of resting(trials)) stopTrial(trials, number, finish);
   const create = hasRoom && !limit ? next(sweep, search, trials, decisions) : [];
 
   const records = state.trials.map(trialRecord);
@@ -108,7 +113,7 @@ function carryOn(observed: ObservedSweep, search: Search, { now }: SweepContext)
   if (isDone && !jobs.some(holds)) {
     const { phase, said } = outcomeOf({ records, best, limits, limit, finish });
     const over = { ...kept, phase, stage: undefined, completionTime: timestamp(now) };
-    const status = say(sweep, { Accepted: accepted, Failed: undefined, ...resting(before), ...said }, over, now);
+    const status = say(sweep, { Accepted: accepted, Failed: undefined, ...settled(before), ...said }, over, now);
     return { ...planOf(before, status, news), apply: stops };
   }
   const standing = suspend ? suspending(jobs) : running(before, waiting, rejected);
@@ -119,15 +124,13 @@ function carryOn(observed: ObservedSweep, search: Search, { now }: SweepContext)
   return {
     ...planOf(before, status, news),
     create,
-    apply: [...stops, ...suspensions(jobs, trials, suspend)],
+    apply: [...stops, ...steering(jobs, trials, suspend)],
     ...(lookAgain.length > 0 && { requeueAfterMs: Math.max(0, Math.min(...lookAgain)) }),
   };
 }
 
-type Stop = Omit<Extract<Decision, { do: 'stop' }>, 'do'>;
-const stopOf = ({ trial, reason }: Stop): [number, string] => [trial, reason];
-
-const live = ({ state }: Trials) => state.history().filter(({ state: is }) => is === 'waiting' || is === 'running');
+const live = ({ state }: Trials) => state.history().filter(isLive);
+const resting = ({ state }: Trials) => state.history().filter(({ state: is }) => is === 'paused');
 
 /** The next job: that of a replicate which is missing, or the first of the next trial. */
 function next(sweep: Sweep, search: Search, trials: Trials, decisions: readonly Decision[]): AnyObject[] {
@@ -144,16 +147,13 @@ function next(sweep: Sweep, search: Search, trials: Trials, decisions: readonly 
 const stopsOf = (jobs: readonly TrainingJob[], reason: string): AnyObject[] =>
   jobs.filter(job => holds(job) && stoppedBySweep(job) === undefined && !job.metadata.deletionTimestamp).map(job => stopped(job, reason));
 
-/** Jobs that somebody else has suspended stay so. */
-function suspensions(jobs: readonly TrainingJob[], { state, job: find }: Trials, suspend: boolean): AnyObject[] {
-  const ended = new Set(
-    state.trials.flatMap(({ stopped, runs, number }) =>
-      stopped === undefined ? [] : runs.map(({ replicate }) => find(number, replicate)),
-    ),
-  );
-  const own = jobs.filter(job => !isOver(job) && !ended.has(job) && stoppedBySweep(job) === undefined && !job.metadata.deletionTimestamp);
-  const isOurs = ({ metadata }: TrainingJob) => metadata.annotations?.[annotations.suspended] !== undefined;
-  return suspend ? own.filter(({ spec }) => !spec.suspend).map(suspended) : own.filter(isOurs).map(resumed);
+/** Those that the sweep lets run run until they are to rest, and those that it does not rest. */
+function steering(jobs: readonly TrainingJob[], trials: Trials, suspend: boolean): AnyObject[] {
+  return jobs.flatMap(job => {
+    const { trial, run } = trials.runOf(job) ?? {};
+    if (trial?.stopped !== undefined || stoppedBySweep(job) !== undefined || job.metadata.deletionTimestamp) return [];
+    return steered(job, { until: trial?.until, isAtRest: suspend || run?.state === 'paused' }) ?? [];
+  });
 }
 
 const acceptance = ({ loaded: { spec } }: Search, total: number): string => {
@@ -189,7 +189,7 @@ function suspending(jobs: readonly TrainingJob[]): Standing {
 }
 
 /** Conditions of a sweep that is over. */
-function resting(before: SweepStatus): Standing {
+function settled(before: SweepStatus): Standing {
   const over: Said = { status: 'False', reason: 'SweepEnded', message: 'the sweep is over' };
   return {
     ...(conditionOf(before, 'Waiting') && { Waiting: over }),

@@ -26,7 +26,7 @@ const maxLookedAt = 100;
 /** @throws usage: what cannot be searched, or not on a cluster */
 export function searchOf({ apiVersion, kind, metadata: { name }, spec }: Sweep): Search {
   const loaded = checkSweep({ apiVersion, kind, metadata: { name }, spec }, 'the sweep');
-  refusePauses(loaded);
+  refuseForks(loaded);
   const objective = new Objective(loaded.spec.objective);
   const epochs = epochsOf(loaded, 1);
   const strategy = makeStrategy(loaded.spec, { maxTime: epochs ?? loaded.base.job.job.spec.training.epochs });
@@ -34,13 +34,12 @@ export function searchOf({ apiVersion, kind, metadata: { name }, spec }: Sweep):
   return { loaded, objective, strategy, frame: epochs === undefined ? {} : { epochs } };
 }
 
-function refusePauses({ spec }: LoadedSweep): void {
-  const { method, earlyStop } = spec;
-  const pausing = earlyStop?.type === 'asha' ? 'earlyStop.type asha' : `the method ${method}`;
-  const onCluster = 'choose grid, random, sobol, tpe or staged, with earlyStop.type median where some are to end early';
-  if (earlyStop?.type === 'asha' || method === 'hyperband' || method === 'pbt') {
-    const sentence = `${pausing} pauses trials and lets them go on, which a cluster does not do; \`segfleet sweep run\` does it on one machine, or ${onCluster}`;
-    throw new SegfleetError('usage', sentence);
+function refuseForks({ spec: { method, earlyStop } }: LoadedSweep): void {
+  if (method === 'pbt') {
+    throw new SegfleetError(
+      'usage',
+      'the method pbt begins trials with the weights of others, which a cluster does not do; `segfleet sweep run` does it on one machine, or choose asha, hyperband, grid, random, sobol, tpe or staged',
+    );
   }
   if (earlyStop?.timeMetric === 'step') {
     throw new SegfleetError('usage', 'earlyStop.timeMetric is step, and on a cluster trials are compared by epoch; write epoch');

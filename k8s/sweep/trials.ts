@@ -1,19 +1,21 @@
 /**
  * What the trials of a sweep have shown so far, from their TrainingJobs alone: those are all that is remembered of it.
  */
-import type { EpochReport } from '../../trainer/sweep/journal.ts';
-import { SweepState, type SweepTrial } from '../../trainer/sweep/state.ts';
+import type { EpochReport, RunId } from '../../trainer/sweep/journal.ts';
+import { type Run, SweepState, type SweepTrial } from '../../trainer/sweep/state.ts';
 import { conditionOf } from '../conditions.ts';
 import { harmlessReasons } from '../eventDrafts.ts';
 import { annotations, labels } from '../names.ts';
 import type { TrainingJob } from '../objects.ts';
 import { failureOf, isOver } from '../outcome.ts';
 import type { Search } from './search.ts';
+import { untilOf } from './trialJob.ts';
 
 export interface Trials {
   readonly state: SweepState;
   /** @param replicate from 1 */
   job(trial: number, replicate: number): TrainingJob | undefined;
+  runOf(job: TrainingJob): { readonly trial: SweepTrial; readonly run: Run } | undefined;
   /** The first that has no job, of those that are to be run. */
   missing(): { readonly trial: SweepTrial; readonly replicate: number } | undefined;
 }
@@ -37,7 +39,7 @@ export const troubleOf = ({ status = {} }: TrainingJob) => {
 
 /** Its pods are not there yet: there may be no room for them. */
 export const isWaiting = (job: TrainingJob): boolean =>
-  !isOver(job) && !job.spec.suspend && ((job.status?.phase ?? 'Pending') === 'Pending' || troubleOf(job) !== undefined);
+  !isOver(job) && !job.spec.suspend && (['Pending', 'Suspended'].includes(job.status?.phase ?? 'Pending') || troubleOf(job) !== undefined);
 
 export function readTrials({ loaded, objective, strategy }: Search, jobs: readonly TrainingJob[]): Trials {
   const { metric } = loaded.spec.objective;
@@ -45,7 +47,7 @@ export function readTrials({ loaded, objective, strategy }: Search, jobs: readon
   const state = new SweepState(loaded.spec, objective);
   const byNumber = new Map<number, Map<number, TrainingJob>>();
   for (const job of jobs.toSorted(byAge)) {
-    const [number, replicate] = [labels.trial, labels.replicate].map(label => Number(job.metadata.labels?.[label] ?? Number.NaN));
+    const [number, replicate] = placeOf(job.metadata);
     if (!(Number.isInteger(number) && number >= 0 && number < mostTrials && Number.isInteger(replicate))) continue;
     if (replicate < 1 || replicate > count) continue;
     const runs = byNumber.get(number) ?? new Map<number, TrainingJob>();
@@ -58,18 +60,24 @@ export function readTrials({ loaded, objective, strategy }: Search, jobs: readon
     if (!runs || !first) {
       // Somebody has deleted its jobs. It is chosen again, as whoever comes after it counts on it.
       const again = strategy(state.history(), 1).find(decision => decision.do === 'start');
-      const { parameters = {}, group } = again ?? {};
-      state.apply({ event: 'start', trial: number, parameters, ...(group !== undefined && { group }) });
+      const { do: _, ...choice } = again ?? { do: 'start', parameters: {} };
+      state.apply({ event: 'start', trial: number, ...choice });
       if (!again) state.apply({ event: 'stop', trial: number, reason: 'its jobs were deleted' });
       continue;
     }
-    state.apply({ event: 'start', trial: number, ...choiceOf(first) });
-    for (const [replicate, job] of runs) show(state, { trial: number, replicate }, job, metric);
+    const until = furthest([...runs.values()]);
+    state.apply({ event: 'start', trial: number, ...choiceOf(first), ...(until !== undefined && { until }) });
+    for (const [replicate, job] of runs) show(state, { trial: number, replicate }, job, { metric, until });
   }
   const job = (trial: number, replicate: number) => byNumber.get(trial)?.get(replicate);
   return {
     state,
     job,
+    runOf: ({ metadata }) => {
+      const [number, replicate] = placeOf(metadata);
+      const run = state.trials[number]?.runs[replicate - 1];
+      return run && job(number, replicate)?.metadata.uid === metadata.uid ? { trial: state.trials[number], run } : undefined;
+    },
     missing: () => {
       for (const trial of state.trials) {
         const run = trial.runs.find(({ replicate, state }) => state === 'waiting' && !job(trial.number, replicate));
@@ -78,6 +86,15 @@ export function readTrials({ loaded, objective, strategy }: Search, jobs: readon
       return undefined;
     },
   };
+}
+
+const placeOf = ({ labels: marks }: TrainingJob['metadata']): number[] =>
+  [labels.trial, labels.replicate].map(label => Number(marks?.[label] ?? Number.NaN));
+
+/** Of replicates some may not have been told yet that they go on. */
+function furthest(jobs: readonly TrainingJob[]): number | undefined {
+  const until = Math.max(...jobs.map(job => untilOf(job) ?? Infinity));
+  return until === Infinity ? undefined : until;
 }
 
 const byAge = (a: TrainingJob, b: TrainingJob) =>
@@ -97,9 +114,17 @@ function parametersIn(text: string): SweepTrial['parameters'] {
   }
 }
 
-function show(state: SweepState, id: { readonly trial: number; readonly replicate: number }, job: TrainingJob, metric: string): void {
+interface Shown {
+  readonly metric: string;
+  /** What comes after that epoch, before the pods are gone, does not count. */
+  readonly until: number | undefined;
+}
+
+function show(state: SweepState, id: RunId, job: TrainingJob, { metric, until = Infinity }: Shown): void {
   const { status = {}, metadata } = job;
-  const reports = reportsOf(job, metric);
+  const all = reportsOf(job, metric);
+  const reports = all.filter(({ epoch }) => epoch <= until);
+  const hasComeThere = all.some(({ epoch }) => epoch >= until);
   const seconds = status.activeSeconds ?? 0;
   const isBegun = reports.length > 0 || status.phase === 'Running' || status.phase === 'Starting';
   const place = { folder: metadata.name, key: metadata.uid ?? '' };
@@ -108,7 +133,10 @@ function show(state: SweepState, id: { readonly trial: number; readonly replicat
   const failed = (code: string, message: string) =>
     state.apply({ event: 'run', ...id, status: 'failed', seconds, error: { code, message } });
   const reason = stoppedBySweep(job);
-  if (status.phase === 'Succeeded') {
+  if (hasComeThere) {
+    state.apply({ event: 'run', ...id, status: 'paused', seconds });
+    if (reason !== undefined) state.apply({ event: 'stop', trial: id.trial, reason });
+  } else if (status.phase === 'Succeeded') {
     if (reports.length > 0) state.apply({ event: 'run', ...id, status: 'succeeded', seconds });
     else failed('invalidData', `${metadata.name} has ended without telling ${metric}; its image may be older than the operator`);
   } else if (status.phase === 'Failed') {

@@ -244,7 +244,7 @@ ${more}`,
 
     test.each<[string, string, string[], string]>([
       ['to follow it', '', ['--follow'], '--follow follows one job, and this is a sweep'],
-      ['a search that pauses', '  earlyStop: {type: asha}\n', [], 'pauses trials and lets them go on, which a cluster does not do'],
+      ['a search that counts in steps', '  earlyStop: {type: median, timeMetric: step}\n', [], 'on a cluster trials are compared by epoch'],
       [
         'data that only this machine has',
         '',

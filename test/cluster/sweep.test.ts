@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { parse, stringify } from 'yaml';
 import type { SweepStatus } from '../../k8s/sweepStatus.ts';
 import type { SweepRecord } from '../../trainer/sweep/sweepFolder.ts';
 import { canStartCluster } from '../tools/cluster.ts';
@@ -28,27 +29,31 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const sweepFile = () =>
+/** @param search the fields of its search */
+const sweepFile = (name: string, epochs: number, search: string) =>
   writeJob(
     folder,
     `apiVersion: segfleet.dev/v1alpha1
 kind: Sweep
-metadata: {name: losses}
+metadata: {name: ${name}}
 spec:
   objective: {metric: validation/dice}
-  method: grid
   base:
     spec:
       seed: 5
       data: {path: s3://data/nuclei, size: {height: 48, width: 48}, channels: 1, split: {validation: 0.2}}
       model: {name: unet, width: 16}
-      training: {epochs: 2, batch: 8, threads: 1}
-  parameters:
-    loss.name: {values: [dice, focal]}
-  limits: {parallelTrials: 2}
-`,
-    'losses.yaml',
+      training: {epochs: ${epochs}, batch: 8, threads: 1}
+${search}`,
+    `${name}.yaml`,
   );
+
+const ended = async (name: string) => {
+  await at.kubectl('wait', `sweep/${name}`, '--for=condition=Complete', '--timeout=300s');
+  return ((await at.get('sweep', name)) as unknown as { status: SweepStatus }).status;
+};
+
+const weightsOf = (run: string): string => JSON.parse(readFileSync(join(run, 'run.json'), 'utf8')).weights.digest;
 
 /** Series of a sweep that the operator tells Prometheus. */
 async function toldOf(sweep: string, more = ''): Promise<string[]> {
@@ -59,10 +64,10 @@ async function toldOf(sweep: string, more = ''): Promise<string[]> {
 
 describe.skipIf(!can)('a sweep on a cluster', () => {
   test('comes to its end, with the weights and the best trial that it has here', async () => {
-    const file = sweepFile();
+    const search = '  method: grid\n  parameters:\n    loss.name: {values: [dice, focal]}\n  limits: {parallelTrials: 2}\n';
+    const file = sweepFile('losses', 2, search);
     expect(await at.succeed('submit', file, '--namespace', at.namespace)).toContain('submitted the sweep losses');
-    await at.kubectl('wait', 'sweep/losses', '--for=condition=Complete', '--timeout=240s');
-    const { status } = (await at.get('sweep', 'losses')) as unknown as { status: SweepStatus };
+    const status = await ended('losses');
     expect(status).toMatchObject({ phase: 'Succeeded', progress: '2/2', trials: { total: 2, succeeded: 2, failed: 0, running: 0 } });
 
     const [line] = await toldOf('losses', 'state="succeeded"');
@@ -73,7 +78,7 @@ describe.skipIf(!can)('a sweep on a cluster', () => {
     const record: SweepRecord = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
     for (const { number, runs } of record.trials) {
       const job = await at.get('trainingjob', `losses-000${number}`);
-      expect(job.status.weightsDigest).toBe(JSON.parse(readFileSync(join(out, runs[0].folder, 'run.json'), 'utf8')).weights.digest);
+      expect(job.status.weightsDigest).toBe(weightsOf(join(out, runs[0].folder)));
     }
     const best = record.trials[record.best!];
     expect(status.best).toEqual({
@@ -88,4 +93,36 @@ describe.skipIf(!can)('a sweep on a cluster', () => {
     expect(await at.kubectl('get', 'trainingjobs', '--output=name')).toBe('');
     await vi.waitFor(async () => expect(await toldOf('losses')).toEqual([]), { timeout: 30_000, interval: 500 });
   }, 400_000);
+
+  test('lets trials rest at the first epoch, and the best of them goes on to the weights that it has here in one go', async () => {
+    const file = sweepFile(
+      'halving',
+      40,
+      `  method: asha
+  parameters:
+    training.optimizer.learningRate: {distribution: logUniform, min: 1.0e-4, max: 1.0e-2}
+  earlyStop: {type: asha, minTime: 1, reductionFactor: 40}
+  limits: {parallelTrials: 1, maxTrials: 2}
+`,
+    );
+    await at.succeed('submit', file, '--namespace', at.namespace);
+    const { trials, best, phase } = await ended('halving');
+    expect({ trials, phase }).toMatchObject({ phase: 'Succeeded', trials: { total: 2, succeeded: 1, stopped: 1, running: 0 } });
+    const [winner, loser] = best!.job === 'halving-0000' ? ['halving-0000', 'halving-0001'] : ['halving-0001', 'halving-0000'];
+    const { status } = await at.get('trainingjob', loser);
+    expect(status.phase).toBe('Suspended');
+    expect(status.objective!.reports.length).toBeLessThan(40);
+    expect(await at.describe(winner)).toMatch(/Suspended.*Resumed/s);
+
+    const rate = best!.parameters['training.optimizer.learningRate'];
+    const out = join(folder, 'in one go');
+    const sweep = parse(readFileSync(file, 'utf8')).spec.base;
+    const job = writeJob(
+      folder,
+      stringify({ apiVersion: 'segfleet.dev/v1alpha1', kind: 'TrainingJob', metadata: { name: 'whole' }, ...sweep }),
+    );
+    await at.succeed('train', job, '--out', out, '--set', `training.optimizer.learningRate=${rate}`);
+    expect((await at.get('trainingjob', winner)).status.weightsDigest).toBe(weightsOf(out));
+    await at.kubectl('delete', 'sweep', 'halving', '--cascade=foreground', '--timeout=60s');
+  }, 600_000);
 });

@@ -5,9 +5,11 @@ import { describe, expect, test } from 'vitest';
 import { annotations, labels } from '../../../k8s/names.ts';
 import type { TrainingJob } from '../../../k8s/objects.ts';
 import { accept } from '../../../k8s/policies/acceptance.ts';
+import { makeStrategy } from '../../../trainer/search/strategies.ts';
+import type { Decision, Trial } from '../../../trainer/search/strategy.ts';
 import { jobOf } from '../../../trainer/sweep/cells.ts';
 import { checkSweep } from '../../../trainer/sweep/sweepFile.ts';
-import { metric, SweepWorld } from '../../tools/sweepWorld.ts';
+import { metric, SweepWorld, trialOf } from '../../tools/sweepWorld.ts';
 import { settings } from '../../tools/trainingJobs.ts';
 
 const conditionOf = ({ status }: SweepWorld, type: string) => status.conditions?.find(condition => condition.type === type);
@@ -210,6 +212,102 @@ describe('the end', () => {
   });
 });
 
+describe('a search that pauses', () => {
+  const seeds = { seed: { values: [1, 2, 3, 4] } };
+  const halving = {
+    method: 'asha',
+    parameters: seeds,
+    // Rungs at the first and the second of four epochs.
+    earlyStop: { type: 'asha', minTime: 1, reductionFactor: 2 },
+    limits: { parallelTrials: 2, maxTrials: 4 },
+  };
+  const untilOf = (world: SweepWorld, name: string) => world.job(name).metadata.annotations![annotations.until];
+
+  test('lets trials rest, and the best of them go on; what a trial shows before its pods are gone does not count', () => {
+    const world = new SweepWorld(halving);
+    world.settle();
+    expect(world.names.map(name => untilOf(world, name))).toEqual(['1', '1']);
+    world.shows('gammas-0000', 0.5, 0.9).shows('gammas-0001', 0.7);
+    world.reconcile();
+    expect(world.plan!.apply).toMatchObject(['gammas-0000', 'gammas-0001'].map(name => ({ metadata: { name }, spec: { suspend: true } })));
+    // Their pods are there.
+    expect(world.plan!.create).toEqual([]);
+    for (const name of world.names) world.obey(name);
+    world.settle();
+    expect(world.busy).toEqual(['gammas-0001', 'gammas-0002']);
+    expect([untilOf(world, 'gammas-0000'), untilOf(world, 'gammas-0001')]).toEqual(['1', '2']);
+    expect(world.status).toMatchObject({ trials: { total: 4, running: 3, pending: 1 }, best: { job: 'gammas-0001', value: '0.7000' } });
+  });
+
+  test('goes on from rest when the sweep was suspended meanwhile', () => {
+    const world = new SweepWorld(halving);
+    world.settle();
+    world.shows('gammas-0000', 0.5).shows('gammas-0001', 0.7).settle();
+    world.edit(spec => Object.assign(spec, { suspend: true })).settle();
+    expect(world.busy).toEqual([]);
+    world.edit(spec => Object.assign(spec, { suspend: false })).settle();
+    expect(world.busy).toEqual(['gammas-0001', 'gammas-0002']);
+  });
+
+  test('takes a trial that came to its end before it could rest as one that rests there, and has its end when it goes on', () => {
+    const world = new SweepWorld({ ...halving, limits: { parallelTrials: 1, maxTrials: 2 } });
+    world.settle();
+    world.succeed('gammas-0000', 0.6, 0.7, 0.8, 0.9).settle();
+    expect(world.status.trials).toMatchObject({ succeeded: 0, running: 2 });
+    world.succeed('gammas-0001', 0.5, 0.95, 0.95, 0.95).settle();
+    expect(world.status).toMatchObject({
+      phase: 'Succeeded',
+      trials: { succeeded: 1, stopped: 1 },
+      best: { job: 'gammas-0000', value: '0.9000' },
+    });
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ['asha', { ...halving, limits: { parallelTrials: 1, maxTrials: 4 } }],
+    ['hyperband', { method: 'hyperband', parameters: seeds, hyperband: { maxTime: 4, eta: 2 }, limits: { parallelTrials: 1 } }],
+  ])('%s: the same trials go as far as they do here', (_, spec) => {
+    const valueAt = (trial: number, epoch: number) => ((trial * 37) % 11) / 20 + epoch / 100;
+    const world = new SweepWorld(spec);
+    for (let round = 0; world.status.completionTime === undefined; round++) {
+      expect(round).toBeLessThan(50);
+      world.settle();
+      for (const name of world.busy) {
+        // Two epochs more than it should.
+        const epochs = Math.min(4, Number(untilOf(world, name) ?? 4) + 2);
+        const values = Array.from({ length: epochs }, (_, i) => valueAt(trialOf(world.job(name) as TrainingJob), i + 1));
+        if (epochs === 4) world.succeed(name, ...values);
+        else world.shows(name, ...values);
+      }
+    }
+    const { apiVersion, kind, metadata, spec: given } = world.sweep;
+    const loaded = checkSweep({ apiVersion, kind, metadata: { name: metadata.name }, spec: given }, 'sweep.yaml');
+    const strategy = makeStrategy(loaded.spec, { maxTime: 4 });
+    const trials: Trial[] = [];
+    for (let isOver = false; !isOver; ) {
+      for (const { do: what, ...decision } of strategy(trials, 1) as (Decision & { trial: number; parameters: never; until?: number })[]) {
+        if (what === 'finish') isOver = true;
+        else if (what === 'stop') trials[decision.trial] = { ...trials[decision.trial], state: 'stopped' };
+        else {
+          const { until } = decision;
+          const { parameters, group } = { ...trials[decision.trial], ...decision } as Trial;
+          const number = what === 'start' ? trials.length : decision.trial;
+          const reports = Array.from({ length: until ?? 4 }, (_, i) => ({ time: i + 1, value: valueAt(number, i + 1) }));
+          trials[number] = { number, parameters, group, until, reports, state: until === undefined ? 'succeeded' : 'paused' };
+        }
+      }
+    }
+    expect(world.names.map(name => untilOf(world, name) ?? 'the end')).toEqual(trials.map(({ until }) => String(until ?? 'the end')));
+    expect(world.names.map(name => world.parametersOf(name))).toEqual(trials.map(({ parameters }) => parameters));
+    expect(new Set(trials.map(({ until }) => until)).size).toBeGreaterThan(2);
+    expect(world.status.trials).toMatchObject({
+      succeeded: trials.filter(({ state }) => state === 'succeeded').length,
+      running: 0,
+      failed: 0,
+    });
+    expect(world.status.trials!.total).toBe(trials.length);
+  });
+});
+
 describe('suspension', () => {
   test('suspends what runs, starts nothing, and lets the same trials go on', () => {
     const world = new SweepWorld();
@@ -292,11 +390,10 @@ describe('refusal', () => {
       'ttlSecondsAfterFinished would delete it',
     ],
     [
-      'a search that pauses',
-      { method: 'asha', earlyStop: { type: 'asha' }, limits: { maxTrials: 9 } },
-      '`segfleet sweep run` does it on one machine',
+      'a population',
+      { method: 'pbt', pbt: { population: 4, interval: 1, mutations: ['loss.gamma'] } },
+      'the method pbt begins trials with the weights of others',
     ],
-    ['a population', { method: 'pbt', pbt: { population: 4, interval: 1, mutations: ['loss.gamma'] } }, 'the method pbt pauses trials'],
     ['time in steps', { earlyStop: { type: 'median', timeMetric: 'step' } }, 'by epoch; write epoch'],
   ])('tells of %s', (_, spec, sentence) => {
     const world = new SweepWorld(spec);
@@ -312,7 +409,7 @@ describe('refusal', () => {
     const world = new SweepWorld();
     world.settle();
     // As an older operator took it.
-    world.edit(spec => Object.assign(spec, { method: 'hyperband', hyperband: { maxTime: 4 } }));
+    world.edit(spec => Object.assign(spec, { method: 'pbt', pbt: { population: 4, interval: 1, mutations: ['loss.gamma'] } }));
     expect(world.settle()).toEqual(['Refused']);
     expect(world.busy).toHaveLength(2);
     expect(world.status.phase).toBe('Running');

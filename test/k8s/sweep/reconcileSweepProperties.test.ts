@@ -25,7 +25,7 @@ const grid = { 'loss.gamma': { values: [0.1, 0.2, 0.3] }, 'loss.name': { value: 
 const range = { 'loss.gamma': { distribution: 'logUniform', min: 1e-3, max: 1 }, 'loss.name': { value: 'adaptiveLog' } };
 
 interface Given {
-  readonly method: 'grid' | 'random' | 'sobol';
+  readonly method: 'grid' | 'random' | 'sobol' | 'asha' | 'hyperband';
   readonly count: number;
   readonly parallelTrials: number;
   readonly maxFailedTrials: number | undefined;
@@ -34,7 +34,7 @@ interface Given {
 }
 
 const specs: fc.Arbitrary<Given> = fc.record({
-  method: fc.constantFrom('grid' as const, 'random' as const, 'sobol' as const),
+  method: fc.constantFrom(...(['grid', 'random', 'sobol', 'asha', 'asha', 'hyperband', 'hyperband'] as const)),
   count: fc.integer({ min: 1, max: 2 }),
   parallelTrials: fc.integer({ min: 1, max: 3 }),
   maxFailedTrials: fc.option(fc.nat(2), { nil: undefined }),
@@ -48,8 +48,16 @@ function specOf({ method, count, parallelTrials, maxFailedTrials, isMedian, targ
     parameters: method === 'grid' ? grid : range,
     objective: { metric: 'validation/jaccard', ...(target !== undefined && { target }) },
     replicates: { count },
-    limits: { parallelTrials, ...(method !== 'grid' && { maxTrials: 4 }), ...(maxFailedTrials !== undefined && { maxFailedTrials }) },
-    ...(isMedian && { earlyStop: { type: 'median' } }),
+    limits: {
+      parallelTrials,
+      ...(method !== 'grid' && method !== 'hyperband' && { maxTrials: 4 }),
+      ...(maxFailedTrials !== undefined && { maxFailedTrials }),
+    },
+    ...(method === 'hyperband' && { hyperband: { maxTime: 4, eta: 2, brackets: 1 } }),
+    // Rungs at the first and the second of four epochs.
+    ...(method === 'asha'
+      ? { earlyStop: { type: 'asha', minTime: 1, reductionFactor: 2 } }
+      : isMedian && { earlyStop: { type: 'median' } }),
   };
 }
 
