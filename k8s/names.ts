@@ -46,7 +46,7 @@ export const annotations = {
   stopped: `${group}/stopped`,
   /** It is suspended as its sweep is, or rests, and its sweep lets it go on. */
   suspended: `${group}/suspended-by-sweep`,
-  /** The epoch after which it rests, until its search has seen how others do; without it goes to its end. */
+  /** The epoch after which it rests until its search lets it go on. One without goes to its end. */
   until: `${group}/until`,
 } as const;
 

@@ -85,6 +85,7 @@ function carryOn(observed: ObservedSweep, search: Search, { now }: SweepContext)
   const trials = readTrials(search, jobs);
   const { state } = trials;
   const limit = limitReached(limits, before, jobs, now);
+  // Such a job takes a place only as long as it has pods.
   const isResting = (job: TrainingJob) => stoppedBySweep(job) !== undefined || trials.runOf(job)?.run.state === 'paused';
   const places = jobs.filter(job => !isOver(job) && (!isResting(job) || holds(job)));
   const waiting = places.filter(isWaiting);
@@ -147,7 +148,7 @@ function next(sweep: Sweep, search: Search, trials: Trials, decisions: readonly 
 const stopsOf = (jobs: readonly TrainingJob[], reason: string): AnyObject[] =>
   jobs.filter(job => holds(job) && stoppedBySweep(job) === undefined && !job.metadata.deletionTimestamp).map(job => stopped(job, reason));
 
-/** Those that the sweep lets run run until they are to rest, and those that it does not rest. */
+/** As far as its trial is to go, a job runs; there it rests, and it rests while the sweep is suspended. */
 function steering(jobs: readonly TrainingJob[], trials: Trials, suspend: boolean): AnyObject[] {
   return jobs.flatMap(job => {
     const { trial, run } = trials.runOf(job) ?? {};
