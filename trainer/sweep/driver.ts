@@ -109,7 +109,6 @@ async function setAside(folder: SweepFolder, chosenBy: string): Promise<void> {
 type News =
   | { readonly kind: 'reached'; readonly run: Run; readonly reports: readonly EpochReport[] }
   | { readonly kind: 'ended'; readonly run: Run; readonly ending: Ending }
-  | { readonly kind: 'problem'; readonly problem: string }
   | { readonly kind: 'look' };
 
 /** Why no run is to go on. */
@@ -385,7 +384,7 @@ class Driver {
       },
       {
         reached: reports => this.#post({ kind: 'reached', run, reports }),
-        problem: problem => this.#post({ kind: 'problem', problem }),
+        problem: problem => this.#warn(problem),
       },
     );
     this.#underWay.set(run, { ongoing, began: performance.now(), isStopping: false, isWaiting: false });
@@ -420,10 +419,6 @@ class Driver {
     }
     for (const news of this.#inbox.splice(0)) {
       if (news.kind === 'look') continue;
-      if (news.kind === 'problem') {
-        this.#warn(news.problem);
-        continue;
-      }
       this.#isNew = true;
       const { run } = news;
       if (news.kind === 'reached') {
@@ -559,6 +554,7 @@ class Driver {
     if (this.#problems.has(message)) return;
     this.#problems.add(message);
     this.#told.push({ time: this.#options.now().toISOString(), event: 'problem', message });
+    this.#post({ kind: 'look' });
   }
 
   *#tell(): Generator<SweepEvent> {

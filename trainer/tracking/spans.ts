@@ -34,15 +34,21 @@ export interface SpansOptions {
 const timeoutMillis = 2000;
 const patienceMs = 3000;
 
-/** @returns undefined where nobody has asked for spans. @throws usage */
-export async function openSpans({ onProblem, env = process.env }: SpansOptions): Promise<Spans | undefined> {
+/** Where they are to be sent. @returns undefined where nobody has asked for spans. @throws usage */
+export function spansUrl(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const name = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'].find(one => env[one]);
   if (!name || env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
   const given = httpUrl(env[name]!);
   if (!given) {
     throw new SegfleetError('usage', `${name} ${env[name]}: an address such as http://127.0.0.1:4318 is expected; give one, or unset it`);
   }
-  const url = name === 'OTEL_EXPORTER_OTLP_ENDPOINT' ? `${given.href.replace(/\/+$/, '')}/v1/traces` : given.href;
+  return name === 'OTEL_EXPORTER_OTLP_ENDPOINT' ? `${given.href.replace(/\/+$/, '')}/v1/traces` : given.href;
+}
+
+/** @returns undefined where nobody has asked for spans. @throws usage */
+export async function openSpans({ onProblem, env = process.env }: SpansOptions): Promise<Spans | undefined> {
+  const url = spansUrl(env);
+  if (url === undefined) return undefined;
   const { ROOT_CONTEXT, SpanStatusCode, trace } = await import('@opentelemetry/api');
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-http');
   const resources = await import('@opentelemetry/resources');

@@ -76,9 +76,8 @@ export class Trackers {
 /** Whether they can be told, before there is anything to tell. @throws usage: an address is none */
 export async function checkTrackers(job: Job, mlflow: string | undefined): Promise<void> {
   await mlflowSettings(job, mlflow);
-  const { openSpans } = await import('./spans.ts');
-  const spans = await openSpans({ onProblem: () => {} });
-  await spans?.close();
+  const { spansUrl } = await import('./spans.ts');
+  spansUrl();
 }
 
 /** As the flag, the environment and the job say. @param sweep whose trial it is, where the job does not say @throws usage */
