@@ -2,7 +2,7 @@
  * A run that MLflow is told of: the server comes late, the process is killed after the server has taken values and before it could say so, another goes
  * on, and at the end the server has what metrics.ndjson has, each value once. With the real server where `npm run test:mlflow` has installed it.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { metricsOf } from '../../trainer/tracking/mlflow.ts';
 import { isOfTime } from '../../trainer/tracking/scalars.ts';
 import { hasMlflow, mlflowPython } from '../bench/peers.ts';
 import { eventsOf, segfleet } from '../tools/cli.ts';
-import { smallJob, writeJob } from '../tools/jobs.ts';
+import { halving, smallJob, writeJob, writeSweep } from '../tools/jobs.ts';
 import { type Mlflow, readMlflow, startDoor, startMemoryMlflow, startRealMlflow } from '../tools/mlflowServer.ts';
 import { drawDataSet } from '../tools/pictures.ts';
 import { freePort } from '../tools/ports.ts';
@@ -82,24 +82,9 @@ test.for(names)('%s: late, killed, gone on with, and each value once', async (na
   expect(JSON.parse(late.stdout)).toMatchObject({ values: 0, runs: [{ runId }] });
 });
 
-/** @returns the file */
-function sweepOf(name: string, spec: string): string {
-  const file = at(`${name}.yaml`);
-  const head = `apiVersion: segfleet.dev/v1alpha1\nkind: Sweep\nmetadata: {name: ${name}}\n`;
-  writeFileSync(file, `${head}spec:\n  objective: {metric: val/jaccard}\n  base: job.yaml\n${spec}`);
-  return file;
-}
-
 test('a sweep tells of its runs while it goes on, each once, however many parts it has', async () => {
   await using server = await startMemoryMlflow();
-  const file = sweepOf(
-    'halving',
-    `  method: asha
-  parameters: {training.optimizer.learningRate: {distribution: logUniform, min: 1.0e-4, max: 1.0e-2}}
-  earlyStop: {type: asha, minTime: 1, reductionFactor: 2}
-  limits: {maxTrials: 3}
-`,
-  );
+  const file = writeSweep(folder, 'halving', halving);
   const out = at('halving');
   expect(await segfleet(['sweep', 'run', file, '--out', out, '--tensorboard', '--mlflow', server.url])).toMatchObject({
     code: 0,
@@ -124,7 +109,7 @@ test('a sweep whose server is away says so once and loses nothing; one with an a
   await using server = await startMemoryMlflow();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const file = sweepOf('away', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001, 0.002]}}\n');
+  const file = writeSweep(folder, 'away', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001, 0.002]}}\n');
   const out = at('away');
   const ran = await segfleet(['sweep', 'run', file, '--out', out, '--mlflow', url, '--json']);
   expect(ran).toMatchObject({ code: 0, stderr: '' });

@@ -206,7 +206,7 @@ describe('is refused', () => {
         const { event, ...said } = JSON.parse(line);
         if (event === 'listening') endpoint = said.endpoint;
         if (event !== 'step') return;
-        if (areRefused) child.kill('SIGINT');
+        if (areRefused && !child.killed) child.kill('SIGINT');
         const join = (file: string, id = file, env = {}) =>
           segfleet(['worker', out(file), '--join', endpoint, '--out', run, '--id', id, ...longer], { env });
         // Not before the run has begun: what it is computed with is what the first worker has. Without oneDNN TensorFlow sums in another order.

@@ -30,6 +30,19 @@ spec:
 export const sharedJob = (data: string, validation: number): string =>
   smallJob(data, 16).replace('batch: 3', 'batch: 4\n    lanes: 4').replace('validation: 0.2', `validation: ${validation}`);
 
+/** A sweep of the job in job.yaml of that folder. @param spec more fields, a line each @returns the file */
+export function writeSweep(folder: string, name: string, spec: string): string {
+  const head = `apiVersion: segfleet.dev/v1alpha1\nkind: Sweep\nmetadata: {name: ${name}}\n`;
+  return writeJob(folder, `${head}spec:\n  objective: {metric: val/jaccard}\n  base: job.yaml\n${spec}`, `${name}.yaml`);
+}
+
+/** Successive halving of three trials: they pause after their first epoch, and the best goes on. */
+export const halving = `  method: asha
+  parameters: {training.optimizer.learningRate: {distribution: logUniform, min: 1.0e-4, max: 1.0e-2}}
+  earlyStop: {type: asha, minTime: 1, reductionFactor: 2}
+  limits: {maxTrials: 3}
+`;
+
 export function writeJob(folder: string, text: string, name = 'job.yaml'): string {
   const file = join(folder, name);
   writeFileSync(file, text);

@@ -1,7 +1,7 @@
 /**
  * Sweeps that train: parts of a training come to the same bits as the whole, forks share what they have in common, and searches run to their end.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { RunFolder } from '../../../trainer/storage/runFolder.ts';
 import { SweepFolder } from '../../../trainer/sweep/sweepFolder.ts';
 import { type TrainOptions, train } from '../../../trainer/train.ts';
 import { segfleet } from '../../tools/cli.ts';
-import { smallJob, writeJob } from '../../tools/jobs.ts';
+import { halving, smallJob, writeJob, writeSweep } from '../../tools/jobs.ts';
 import { drawDataSet } from '../../tools/pictures.ts';
 import { onSmallDisk } from '../../tools/smallDisk.ts';
 
@@ -76,24 +76,8 @@ test('a fork shares the chunks of the checkpoint that it begins with, and goes o
   expect(same).toMatchObject({ status: 'succeeded', weights: whole.weights, forkedFrom: { run: 'small', step: 6, epoch: 2 } });
 });
 
-const sweep = (name: string, spec: string): string => {
-  const file = at(`${name}.yaml`);
-  writeFileSync(
-    file,
-    `apiVersion: segfleet.dev/v1alpha1\nkind: Sweep\nmetadata: {name: ${name}}\nspec:\n  objective: {metric: val/jaccard}\n  base: job.yaml\n${spec}`,
-  );
-  return file;
-};
-
 test('successive halving from the command line; its best job, trained by itself, has the same weights', async () => {
-  const file = sweep(
-    'halving',
-    `  method: asha
-  parameters: {training.optimizer.learningRate: {distribution: logUniform, min: 1.0e-4, max: 1.0e-2}}
-  earlyStop: {type: asha, minTime: 1, reductionFactor: 2}
-  limits: {maxTrials: 3}
-`,
-  );
+  const file = writeSweep(folder, 'halving', halving);
   const out = at('sweeps', 'halving');
   const ran = await segfleet(['sweep', 'run', file, '--out', out, '--json']);
   expect(ran).toMatchObject({ code: 0, stderr: '' });
@@ -119,7 +103,7 @@ test('successive halving from the command line; its best job, trained by itself,
 });
 
 test('a disk that is full ends a sweep with 11 and one sentence; where there is room it goes on', async () => {
-  const file = sweep('disk', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001]}}\n');
+  const file = writeSweep(folder, 'disk', '  method: grid\n  parameters: {training.optimizer.learningRate: {values: [0.001]}}\n');
   const [disk, saved] = [at('disk'), at('saved')];
   const under = onSmallDisk(disk, 60, join(disk, 'sweep'), join(saved));
   const full = await segfleet(['sweep', 'run', file, '--out', join(disk, 'sweep'), '--set', 'training.epochs=2'], { under });
@@ -131,7 +115,8 @@ test('a disk that is full ends a sweep with 11 and one sentence; where there is 
 });
 
 test('a population: the worse member goes on with the weights of the better one', async () => {
-  const file = sweep(
+  const file = writeSweep(
+    folder,
     'population',
     `  method: pbt
   parameters: {training.optimizer.learningRate: {values: [1.0e-6, 1.0e-2]}}
